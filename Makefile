@@ -1,0 +1,112 @@
+# llm-baremetal. `make help` lists the targets; flags, sources and rules are in mk/.
+#
+#   make run     boot the default model in QEMU and chat       make test    everything that has to pass
+#
+# What you can set: V=1 (show commands), CXX, CXXFLAGS, LDFLAGS, BUILD (default: build), PREFIX, DESTDIR, JOBS.
+
+VERSION := 0.1.0
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+include mk/toolchain.mk
+include mk/flags.mk
+include mk/sources.mk
+include mk/rules.mk
+
+# The targets that begin on a bare machine install what is missing first, and only then look for a compiler: in a second make.
+# -j is ours unless the user has said how many.
+AGAIN = +@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+
+##@ Two commands on a fresh machine
+.PHONY: run test
+run: ## install what is missing, fetch the model, build, boot in QEMU, chat (GUI=1: in a window; MODEL=name or file)
+	@scripts/deps.sh run $(if $(GUI),gui)
+	$(AGAIN) boot-image
+	@$(PYTHON) scripts/qemu.py run --image $(IMAGE) $(if $(GUI),--gui)
+
+test: ## install what is missing, fetch the model, build, run every test
+	@scripts/deps.sh test
+	$(AGAIN) build-tests model
+	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --model $(DEFAULT_MODEL)
+
+##@ Build
+.PHONY: deps model cli repl efi image web all
+deps: ## install every package that the project uses (apt; asks through sudo where needed)
+	@scripts/deps.sh run test check gui
+
+model: ## fetch and verify the default model (MODEL=name: another one of models/catalog.json)
+	@scripts/deps.sh model
+	@$(PYTHON) scripts/fetch_model.py fetch $(MODEL) >/dev/null
+
+cli: $(BUILD)/lbm ## the hosted command line, build/lbm
+
+repl: efi ## the UEFI application (the chat REPL), build/efi/BOOTX64.EFI
+
+efi: $(BUILD)/efi/BOOTX64.EFI ## the same as repl
+
+image: ## images/llm-baremetal-boot.img (NO_MODEL=1: without a model; MODEL=name or file; SIZE=2G; CFG=repl.cfg)
+	@scripts/deps.sh image
+	$(AGAIN) boot-image
+
+all: cli efi ## cli and efi
+
+web: ## the browser version (not yet)
+	@echo "The browser version is not built yet; docs/roadmap.md says what it will be." >&2
+	@echo "What is there: 'make check' compiles the core for wasm32; 'make cli' gives the same chat in a terminal." >&2
+	@exit 1
+
+##@ Verify
+.PHONY: check bench tidy fuzz fmt
+check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test, structure
+	$(AGAIN) check-gcc
+	$(AGAIN) check-san
+	$(AGAIN) check-wasm
+	$(AGAIN) fuzz FUZZ_SECONDS=5
+	$(AGAIN) check-structure
+	@echo "check: all passed"
+
+bench: cli ## decode and prefill speed of the default model on this machine
+	$(BUILD)/lbm bench -m $(DEFAULT_MODEL)
+
+FUZZ_SECONDS ?= 60
+fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
+	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='-O1 -g' fuzz-run FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+tidy: ## clang-tidy over the sources
+	@command -v clang-tidy-$(LLVM_VERSION) >/dev/null || { echo "clang-tidy-$(LLVM_VERSION) is missing: run 'make deps'" >&2; exit 1; }
+	clang-tidy-$(LLVM_VERSION) --quiet $(CORE_SRC) $(KERNEL_SRC) -- $(filter-out $(WERROR),$(HOST_CORE_FLAGS))
+	clang-tidy-$(LLVM_VERSION) --quiet $(TOOLS_SRC) -- $(filter-out $(WERROR),$(HOST_TOOLS_FLAGS))
+
+FORMATTED = $(wildcard core/*.h core/*/*.h core/*/*.cpp kernels/*.h kernels/*.cpp kernels/*/*.h kernels/*/*.cpp \
+  efi/*.h efi/*.cpp tools/*.h tools/*.cpp tests/*.h tests/*/*.h tests/*/*.cpp)
+fmt: ## clang-format over the sources
+	@command -v clang-format-$(LLVM_VERSION) >/dev/null || { echo "clang-format-$(LLVM_VERSION) is missing: run 'make deps'" >&2; exit 1; }
+	clang-format-$(LLVM_VERSION) -i $(filter-out %/unicode_tables.inl.h %/unicode_tables.cpp,$(FORMATTED))
+
+##@ Other
+.PHONY: help example-config release install clean distclean
+help: ## this list
+	@awk -f mk/help.awk Makefile
+
+example-config: $(BUILD)/test/write_example_config ## write repl.cfg.example again, after a change of the settings
+	$< > repl.cfg.example
+
+release: ## the release files (not yet)
+	@echo "There is no release yet; docs/roadmap.md says what it will hold. 'make image' builds the boot image." >&2
+	@exit 1
+
+install: $(BUILD)/lbm ## copy lbm below PREFIX (default /usr/local), with DESTDIR before it
+	install -D -m 755 $(BUILD)/lbm $(DESTDIR)$(PREFIX)/bin/lbm
+
+clean: ## remove what was built
+	rm -rf $(BUILD) images/*.img
+
+distclean: clean ## remove what was built and the models that were fetched
+	rm -rf models/cache
+
+include mk/targets.mk

@@ -1,0 +1,46 @@
+// The transcendental functions in f32, one formula each, over any lane type (R12). Included inside a namespace.
+//
+// F is float or a vector of floats; the including file supplies, for that F,
+//   + - * /  and unary use of splat<F>(c);
+//   round_to_int(F shifted): the integer n of the magic sum below, as the lane's integer type I;
+//   power_of_two(I n): 2^n for -126 <= n <= 127;   half(I n): n / 2 rounded down;   I - I;
+//   select_less(a, b, x, y): x where a < b, else y (also where a or b is NaN).
+//
+// Nothing here is fused or reassociated, and all of it is add, multiply, divide and integer work, so scalar code, every vector
+// width and WASM give the same bits. Maximum errors are in docs/numerics.md and are measured by tests/base/fmath_test.cpp.
+
+// e^x. +0 below -87.3, +infinity above 88.72, NaN stays NaN.
+//
+// n = round(x / ln 2) by adding 1.5 * 2^23, which leaves n in the low mantissa bits; r = x - n ln 2 in two steps, the first exact;
+// e^r by its polynomial on [-0.35, 0.35] (minimax coefficients of degree 7, S. Moshier's Cephes form); times 2^n in two exact steps.
+template <class F>
+LBM_LANE F exp_f32(F x) {
+  const F magic = splat<F>(12582912.0f);
+  const F shifted = x * splat<F>(1.44269504088896341f) + magic;
+  const F n = shifted - magic;
+  F r = x - n * splat<F>(0.693359375f);
+  r = r - n * splat<F>(-2.12194440e-4f);
+  F p = splat<F>(1.9875691500e-4f);
+  p = p * r + splat<F>(1.3981999507e-3f);
+  p = p * r + splat<F>(8.3334519073e-3f);
+  p = p * r + splat<F>(4.1665795894e-2f);
+  p = p * r + splat<F>(1.6666665459e-1f);
+  p = p * r + splat<F>(5.0000001201e-1f);
+  p = p * (r * r) + r;
+  p = p + splat<F>(1.0f);
+  const auto whole = round_to_int(shifted);
+  const auto first = half(whole);
+  F y = p * power_of_two(first) * power_of_two(whole - first);
+  y = select_less(x, splat<F>(-87.3f), splat<F>(0.0f), y);
+  return select_less(splat<F>(88.72f), x, splat<F>(__builtin_inff()), y);
+}
+
+// 1 / (1 + e^-x), and x times it.
+template <class F>
+LBM_LANE F sigmoid_f32(F x) {
+  return splat<F>(1.0f) / (splat<F>(1.0f) + exp_f32(splat<F>(0.0f) - x));
+}
+template <class F>
+LBM_LANE F silu_f32(F x) {
+  return x / (splat<F>(1.0f) + exp_f32(splat<F>(0.0f) - x));
+}

@@ -1,0 +1,241 @@
+#include "core/chat/engine.h"
+
+#include "core/base/fmt.h"
+#include "core/chat/chat_message.h"
+
+namespace lbm {
+namespace {
+
+constexpr u64 kFirstMetaBytes = 4 * kMiB;
+constexpr u64 kLastMetaBytes = 256 * kMiB;
+constexpr u64 kMinTurnBytes = 8 * kMiB;
+constexpr u64 kTurnBytesPerToken = 512;
+constexpr u32 kMinContext = 256;
+
+bool is_out_of_memory(const Status& status) { return status.error().code == ErrorCode::kOutOfMemory; }
+
+}  // namespace
+
+// A slot lives at the front of its own first range, so giving the ranges back ends it.
+struct Engine::Slot {
+  static constexpr u32 kMaxRanges = 64;
+
+  Arena meta;     // file tables, vocabulary, template, plan
+  Arena weights;
+  Arena session_memory;
+  Arena turn;
+  Span<u8> ranges[kMaxRanges];
+  u32 n_range = 0;
+
+  ModelFile file;
+  Model model;
+  WeightPlan plan;
+  Tokenizer* tokenizer = nullptr;
+  ChatTemplate* chat_template = nullptr;
+  Session* session = nullptr;
+  Str name;
+  Str template_note;
+  bool has_own_template = false;
+  Sha256Digest file_hash;
+  SessionParams session_params;
+  u64 kv_bytes = 0;
+
+  // Adds `bytes` of new memory to `arena`, in one range or, where RAM has holes, in several.
+  [[nodiscard]] Status extend(Pages& pages, Arena& arena, u64 bytes, const char* what);
+};
+
+Status Engine::Slot::extend(Pages& pages, Arena& arena, u64 bytes, const char* what) {
+  u64 missing = bytes;
+  while (missing != 0) {
+    const u64 largest = pages.largest_free();
+    const u64 wanted = missing < largest ? missing : largest;
+    if (wanted < kMiB && wanted < missing) {
+      return fail(ErrorCode::kOutOfMemory, "not enough memory, bytes needed").about(what).with(bytes, bytes - missing);
+    }
+    if (n_range == kMaxRanges) return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
+    Result<Span<u8>> range = pages.take(wanted, what);
+    if (!range.ok()) return range.error();
+    ranges[n_range++] = range.value();
+    if (!arena.add_range(range.value())) return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
+    missing -= min_u64(missing, range.value().size());
+  }
+  return {};
+}
+
+Engine::~Engine() { unload(); }
+
+void Engine::unload() {
+  if (slot_ != nullptr) release(slot_);
+  slot_ = nullptr;
+}
+
+void Engine::release(Slot* slot) {
+  Span<u8> ranges[Slot::kMaxRanges];
+  const u32 n = slot->n_range;
+  for (u32 i = 0; i < n; ++i) ranges[i] = slot->ranges[i];
+  // Newest first; the last to go is the range the slot itself stands in.
+  for (u32 i = n; i-- > 0;) pages_.give_back(ranges[i]);
+}
+
+Status Engine::load(ByteSource& source, Str name, const EngineOptions& options, LoadObserver* observer) {
+  had_to_evict_ = false;
+  Result<Slot*> prepared = prepare(source, name, options);
+  if (!prepared.ok()) return prepared.error();
+  Slot* slot = prepared.value();
+  Status status = take_memory(*slot, options);
+  if (!status.ok() && is_out_of_memory(status) && slot_ != nullptr) {
+    // Everything but the weights of the new model is known to be sound: give up the old one for room.
+    unload();
+    had_to_evict_ = true;
+    status = take_memory(*slot, options);
+  }
+  if (status.ok()) status = fill(*slot, source, options, observer);
+  if (!status.ok()) {
+    release(slot);
+    return status;
+  }
+  had_to_evict_ = false;
+  unload();
+  slot_ = slot;
+  return {};
+}
+
+// Header, configuration, vocabulary, template and weight plan, in as little memory as they fit in.
+Result<Engine::Slot*> Engine::prepare(ByteSource& source, Str name, const EngineOptions& options) {
+  for (u64 bytes = kFirstMetaBytes;; bytes *= 4) {
+    Result<Span<u8>> range = pages_.take(bytes, "model tables");
+    if (!range.ok()) return range.error();
+    Slot* slot = new (PlaceAt{range.value().data()}) Slot;
+    slot->ranges[slot->n_range++] = range.value();
+    slot->meta.add_range(range.value().from(static_cast<usize>(align_up(sizeof(Slot), 64))));
+    const Status status = read_tables(*slot, source, name, options);
+    if (status.ok()) return slot;
+    release(slot);
+    if (!is_out_of_memory(status) || bytes >= kLastMetaBytes) return status.error();
+  }
+}
+
+Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const EngineOptions& options) {
+  Result<Str> kept_name = slot.meta.take_text(name, "model name");
+  if (!kept_name.ok()) return kept_name.error();
+  slot.name = kept_name.value();
+  Result<ModelFile> file = ModelFile::open(source, slot.meta);
+  if (!file.ok()) return file.error();
+  slot.file = file.value();
+  Result<ModelConfig> config = read_config(slot.file);
+  if (!config.ok()) return config.error();
+  slot.model.config = config.value();
+  if (options.n_ctx > slot.model.config.n_ctx_train) {
+    return fail(ErrorCode::kInvalidArgument, "context is longer than the model was trained for")
+        .about("n_ctx")
+        .with(options.n_ctx, slot.model.config.n_ctx_train);
+  }
+  Result<WeightPlan> plan = plan_weights(slot.file, slot.model.config, slot.meta);
+  if (!plan.ok()) return plan.error();
+  slot.plan = plan.value();
+  Result<Tokenizer*> tokenizer = Tokenizer::create(slot.meta, slot.file);
+  if (!tokenizer.ok()) return tokenizer.error();
+  slot.tokenizer = tokenizer.value();
+  return read_template(slot);
+}
+
+Status Engine::read_template(Slot& slot) {
+  MetaValue text;
+  if (slot.file.find("tokenizer.chat_template", text) && text.type == MetaType::kString && !text.text.empty()) {
+    const Arena::Mark mark = slot.meta.mark();
+    Result<ChatTemplate*> own = ChatTemplate::parse(slot.meta, text.text);
+    if (own.ok()) {
+      slot.chat_template = own.value();
+      slot.has_own_template = true;
+      return {};
+    }
+    if (own.error().code == ErrorCode::kOutOfMemory) return own.error();
+    slot.meta.rewind(mark);
+    char message[200];
+    TextBuffer<300> note;
+    note.print("the model's chat template can not be used ({}); using ChatML", format_error(own.error(), message));
+    Result<Str> kept = slot.meta.take_text(note.text(), "template note");
+    if (!kept.ok()) return kept.error();
+    slot.template_note = kept.value();
+  } else {
+    slot.template_note = "the model brings no chat template; using ChatML";
+  }
+  Result<ChatTemplate*> built_in = ChatTemplate::parse(slot.meta, kChatMlTemplate);
+  if (!built_in.ok()) return built_in.error();
+  slot.chat_template = built_in.value();
+  return {};
+}
+
+// Memory for weights, session and turns. Gives back what it took when it fails.
+Status Engine::take_memory(Slot& slot, const EngineOptions& options) {
+  const u32 n_range = slot.n_range;
+  Status status = slot.extend(pages_, slot.weights, slot.plan.n_byte, "weights");
+  if (status.ok()) status = place_weights(slot.plan, slot.weights);
+  const u32 n_ctx = Session::effective_n_ctx(slot.model.config, {options.n_ctx, options.n_batch, options.kv});
+  const u64 turn_bytes = max_u64(max_u64(kMinTurnBytes, slot.plan.chunk_bytes + kMiB), n_ctx * kTurnBytesPerToken);
+  if (status.ok()) status = slot.extend(pages_, slot.turn, turn_bytes, "work memory of a turn");
+  if (status.ok()) status = take_session_memory(slot, options);
+  if (status.ok()) return status;
+  while (slot.n_range > n_range) pages_.give_back(slot.ranges[--slot.n_range]);
+  slot.weights.drop_ranges();
+  slot.turn.drop_ranges();
+  slot.session_memory.drop_ranges();
+  return status;
+}
+
+// The context that was asked for; a default one is halved until it fits.
+Status Engine::take_session_memory(Slot& slot, const EngineOptions& options) {
+  SessionParams params = {options.n_ctx, options.n_batch, options.kv};
+  params.n_ctx = Session::effective_n_ctx(slot.model.config, params);
+  for (;;) {
+    const u64 bytes = Session::bytes_needed(slot.model.config, params, workers_.n_worker());
+    const bool fits = bytes <= pages_.bytes_free();
+    if (fits || options.n_ctx != 0 || params.n_ctx <= kMinContext) {
+      slot.session_params = params;
+      slot.kv_bytes = KvCache::bytes_needed(slot.model.config, params.n_ctx, params.kv);
+      return slot.extend(pages_, slot.session_memory, bytes, "KV cache and activations");
+    }
+    params.n_ctx /= 2;
+  }
+}
+
+Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options, LoadObserver* observer) {
+  const Arena::Mark mark = slot.turn.mark();
+  Result<Span<u8>> chunk = slot.turn.take_raw(slot.plan.chunk_bytes, "load chunk");
+  if (!chunk.ok()) return chunk.error();
+  Sha256 sha(kernels_.sha256_blocks != nullptr ? kernels_.sha256_blocks : sha256_blocks_portable);
+  if (options.hash_file) sha.update(slot.file.header());
+  ReadProgress progress;
+  if (observer != nullptr) {
+    progress.context = observer;
+    progress.on_progress = [](void* context, u64 n_done, u64 n_total) {
+      return static_cast<LoadObserver*>(context)->on_progress(n_done, n_total);
+    };
+  }
+  const Status status =
+      read_weights(slot.plan, slot.file, source, chunk.value(), options.hash_file ? &sha : nullptr, progress);
+  slot.turn.rewind(mark);
+  if (!status.ok()) return status;
+  if (options.hash_file) slot.file_hash = sha.finish();
+  slot.model.weights = *slot.plan.weights;
+  Result<Session*> session =
+      Session::create(slot.session_memory, slot.model, slot.session_params, kernels_, workers_);
+  if (!session.ok()) return session.error();
+  slot.session = session.value();
+  return {};
+}
+
+Str Engine::name() const { return slot_->name; }
+const ModelFile& Engine::file() const { return slot_->file; }
+const Model& Engine::model() const { return slot_->model; }
+const Tokenizer& Engine::tokenizer() const { return *slot_->tokenizer; }
+Session& Engine::session() { return *slot_->session; }
+const ChatTemplate& Engine::chat_template() const { return *slot_->chat_template; }
+bool Engine::has_own_template() const { return slot_->has_own_template; }
+Str Engine::template_note() const { return slot_->template_note; }
+const Sha256Digest& Engine::file_hash() const { return slot_->file_hash; }
+Arena& Engine::turn_arena() { return slot_->turn; }
+u64 Engine::weight_bytes() const { return slot_->plan.n_byte; }
+u64 Engine::kv_bytes() const { return slot_->kv_bytes; }
+
+}  // namespace lbm

@@ -1,0 +1,92 @@
+// Engine: a loaded model with everything a chat needs around it. Loads, switches and gives back memory.
+//
+// Order of a load: header and metadata are checked, the configuration is read, the tokenizer is built, memory is planned, and
+// only then are weights read. A file that fails any check leaves the model that was loaded usable. Where old and new do not fit
+// together in memory, everything except the weights of the new one is checked first, then the old one is given up (`evicted`).
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/result.h"
+#include "core/base/sha256.h"
+#include "core/chat/template.h"
+#include "core/format/model_file.h"
+#include "core/infer/session.h"
+#include "core/model/model.h"
+#include "core/platform.h"
+#include "core/tokenizer/tokenizer.h"
+#include "kernels/kernel_table.h"
+
+namespace lbm {
+
+struct EngineOptions {
+  u32 n_ctx = 0;          // 0: min(n_ctx_train, 4096), less where memory is short
+  u32 n_batch = 32;
+  KvType kv = KvType::kF16;
+  bool hash_file = true;  // SHA-256 of the whole file while it is read
+};
+
+// Told about the progress of a load.
+class LoadObserver {
+ public:
+  // `n_done` of `n_total` bytes of weights are in place. Returning false cancels the load.
+  virtual bool on_progress(u64 n_done, u64 n_total) = 0;
+
+ protected:
+  ~LoadObserver() = default;
+};
+
+class Engine {
+ public:
+  Engine(Pages& pages, Workers& workers, const KernelTable& kernels) : pages_(pages), workers_(workers), kernels_(kernels) {}
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Loads the model in `source`, replacing the one that is loaded; `name` is kept for messages.
+  // Errors: those of ModelFile::open, read_config, Tokenizer::create and bind_weights; kOutOfMemory with needed and free bytes;
+  // kCancelled. The previous model stays loaded after any error, unless had_to_evict() says otherwise.
+  [[nodiscard]] Status load(ByteSource& source, Str name, const EngineOptions& options, LoadObserver* observer);
+  void unload();
+
+  [[nodiscard]] bool loaded() const { return slot_ != nullptr; }
+  // True when the last failed load had to give up the previous model for room.
+  [[nodiscard]] bool had_to_evict() const { return had_to_evict_; }
+
+  // The following need loaded().
+  [[nodiscard]] Str name() const;
+  [[nodiscard]] const ModelFile& file() const;
+  [[nodiscard]] const Model& model() const;
+  [[nodiscard]] const Tokenizer& tokenizer() const;
+  [[nodiscard]] Session& session();
+  // The model's own template, or the built-in ChatML where it has none or one that does not parse (template_note() says so).
+  [[nodiscard]] const ChatTemplate& chat_template() const;
+  [[nodiscard]] bool has_own_template() const;
+  [[nodiscard]] Str template_note() const;
+  // SHA-256 of the file; all zero when hash_file was off.
+  [[nodiscard]] const Sha256Digest& file_hash() const;
+  // Work memory of a turn: mark, take, rewind.
+  [[nodiscard]] Arena& turn_arena();
+  [[nodiscard]] u64 weight_bytes() const;
+  [[nodiscard]] u64 kv_bytes() const;
+
+  [[nodiscard]] const KernelTable& kernels() const { return kernels_; }
+  [[nodiscard]] Workers& workers() const { return workers_; }
+
+ private:
+  struct Slot;  // one loaded model with its memory
+  [[nodiscard]] Result<Slot*> prepare(ByteSource& source, Str name, const EngineOptions& options);
+  [[nodiscard]] Status read_tables(Slot& slot, ByteSource& source, Str name, const EngineOptions& options);
+  [[nodiscard]] Status read_template(Slot& slot);
+  [[nodiscard]] Status take_memory(Slot& slot, const EngineOptions& options);
+  [[nodiscard]] Status take_session_memory(Slot& slot, const EngineOptions& options);
+  [[nodiscard]] Status fill(Slot& slot, ByteSource& source, const EngineOptions& options, LoadObserver* observer);
+  void release(Slot* slot);
+
+  Pages& pages_;
+  Workers& workers_;
+  const KernelTable& kernels_;
+  Slot* slot_ = nullptr;
+  bool had_to_evict_ = false;
+};
+
+}  // namespace lbm

@@ -1,0 +1,94 @@
+// Tab: commands, settings and models by their beginnings. See repl_state.h.
+#include "core/base/arith.h"
+#include "core/chat/repl_state.h"
+
+namespace lbm {
+namespace {
+
+enum class Wanted : u8 { kNothing, kCommand, kSetting, kModel };
+
+// What the candidates with a given beginning have in common.
+class Matches {
+ public:
+  explicit Matches(Str typed) : typed_(typed) {}
+
+  void offer(Str word) {
+    if (!word.starts_with(typed_)) return;
+    if (n_ == 0) common_ = word;
+    usize n = 0;
+    while (n < common_.size() && n < word.size() && common_[n] == word[n]) ++n;
+    common_ = common_.first(n);
+    ++n_;
+  }
+  [[nodiscard]] u32 count() const { return n_; }
+  [[nodiscard]] Str common() const { return common_; }
+
+ private:
+  Str typed_;
+  Str common_;
+  u32 n_ = 0;
+};
+
+template <class Visit>
+void for_each_candidate(Wanted wanted, const ModelCatalog& catalog, Visit visit) {
+  switch (wanted) {
+    case Wanted::kNothing: break;
+    case Wanted::kCommand:
+      for (u32 i = 0; i < kCommandCount; ++i) visit(Str(command_info(i).name));
+      break;
+    case Wanted::kSetting:
+      for (u32 i = 0; i < kSettingCount; ++i) visit(Str(setting_info(static_cast<Setting>(i)).key));
+      break;
+    case Wanted::kModel:
+      for (u32 i = 0; i < catalog.size(); ++i) visit(catalog.at(i).name());
+      break;
+  }
+}
+
+Wanted wanted_after(const CommandInfo* command) {
+  if (command == nullptr) return Wanted::kNothing;
+  switch (command->id) {
+    case Command::kHelp: return Wanted::kCommand;
+    case Command::kSet:
+    case Command::kCfg: return Wanted::kSetting;
+    case Command::kModel:
+    case Command::kModelInfo: return Wanted::kModel;
+    default: return Wanted::kNothing;
+  }
+}
+
+}  // namespace
+
+void Repl::complete() {
+  const Str before = editor_.text().first(editor_.cursor());
+  if (!before.starts_with("/")) {
+    editor_.insert("    ");  // a tab of pasted text
+    painter_.update(editor_);
+    return;
+  }
+  usize start = before.size();
+  while (start > 1 && !Str::is_space(before[start - 1])) --start;
+  const Str typed = before.from(start);
+  Wanted wanted = Wanted::kCommand;
+  if (start > 1) {
+    const InputLine input = parse_input(before);
+    // Only the first argument is completed.
+    wanted = input.text.size() > typed.size() ? Wanted::kNothing : wanted_after(find_command(input.name));
+  }
+  Matches matches(typed);
+  for_each_candidate(wanted, catalog_, [&](Str word) { matches.offer(word); });
+  if (matches.count() == 0) return;
+  if (matches.common().size() > typed.size() || matches.count() == 1) {
+    editor_.replace_before_cursor(start, matches.common());
+    if (matches.count() == 1) editor_.insert(" ");
+    painter_.update(editor_);
+    return;
+  }
+  console_.write("\n");
+  for_each_candidate(wanted, catalog_, [&](Str word) {
+    if (word.starts_with(typed)) out_.print("{}  ", word);
+  });
+  painter_.redraw(editor_);
+}
+
+}  // namespace lbm

@@ -1,0 +1,252 @@
+// The REPL's models: finding, choosing, loading. See repl_state.h.
+#include "core/base/arith.h"
+#include "core/chat/model_report.h"
+#include "core/chat/repl_state.h"
+
+namespace lbm {
+namespace {
+
+// One line that shows how far a load is, drawn over itself by '\r'.
+class LoadProgress final : public LoadObserver {
+ public:
+  LoadProgress(Console& console, Clock& clock, Str label)
+      : console_(console), clock_(clock), label_(label), start_us_(clock.now_us()) {}
+
+  bool on_progress(u64 n_done, u64 n_total) override {
+    const u64 now_us = clock_.now_us();
+    const bool is_due = last_us_ == 0 || now_us - last_us_ >= kIntervalUs || n_done == n_total;
+    if (is_due) {
+      last_us_ = now_us;
+      draw(n_done, n_total, now_us - start_us_);
+    }
+    return !console_.take_interrupt();
+  }
+  // Ends the line, so that what follows starts at column 0.
+  void end() {
+    if (last_us_ != 0) console_.write("\n");
+  }
+
+ private:
+  static constexpr u64 kIntervalUs = 200'000;  // a slow console must not slow the load
+
+  void draw(u64 n_done, u64 n_total, u64 us) {
+    TextBuffer<400> line;
+    const f64 rate = us == 0 ? 0.0 : mib(n_done) * 1e6 / static_cast<f64>(us);
+    line.print("Loading {}: {:3} % of {:.1} MiB, {:.1} MB/s (Esc cancels)  ", label_,
+               n_total == 0 ? 100 : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
+               mib(n_total), rate * 1.048576);
+    console_.write("\r");
+    // Never into the last column: the line would move on, and '\r' would not come back to it.
+    const Str text = line.text();
+    write_printable(console_, text.first(static_cast<usize>(min_u64(text.size(), console_.n_column() - 1))));
+  }
+
+  Console& console_;
+  Clock& clock_;
+  Str label_;
+  u64 start_us_;
+  u64 last_us_ = 0;
+};
+
+FileEntry entry_for_path(Str path, u64 size_bytes) {
+  FileEntry file;
+  file.path_size = static_cast<u32>(path.size());
+  __builtin_memcpy(file.path, path.data(), path.size());
+  file.size_bytes = size_bytes;
+  return file;
+}
+
+// What Sampler::create takes for n_vocab candidates, generously.
+u64 sampler_bytes(u32 n_vocab) { return u64{n_vocab} * 24 + 128 * kKiB; }
+
+bool same_file(const FileEntry& a, const FileEntry& b) { return a.volume == b.volume && a.name() == b.name(); }
+
+}  // namespace
+
+// --- Choosing ------------------------------------------------------------------------------------------------------------
+
+void Repl::choose_first_model() {
+  const u64 start_us = host_.clock().now_us();
+  catalog_.refresh(host_.volume());
+  const Str wanted = settings_.text(Setting::kModel);
+  FileEntry file;
+  bool was_tried = false;
+  if (!wanted.empty()) {
+    if (find_file(wanted, file)) {
+      select_us_ = host_.clock().now_us() - start_us;
+      was_tried = true;
+      if (load_first(file)) return;
+    } else {
+      out_.line("[cfg] hint: run /models to inspect available files, or set model=<name>.gguf");
+    }
+    out_.line("[cfg] fallback: continuing with auto-detect candidates");
+  }
+  u32 index = 0;
+  select_us_ = host_.clock().now_us() - start_us;
+  if (catalog_.size() == 0) return;
+  if (catalog_.size() > 1 && !choose_from_menu(index)) return;
+  if (was_tried && same_file(catalog_.at(index), file)) return;
+  static_cast<void>(load_first(catalog_.at(index)));
+}
+
+bool Repl::load_first(const FileEntry& file) {
+  if (!load_model(file)) return false;
+  out_.line("[obs][startup] model_select_ms={} model_prepare_ms={} format={}", select_us_ / 1000, load_us_ / 1000, "gguf");
+  print_model_line();
+  return true;
+}
+
+// False: none is wanted.
+bool Repl::choose_from_menu(u32& index) {
+  index = 0;
+  list_models();
+  if (!settings_.flag(Setting::kModelPicker) || !host_.script().text.empty()) {
+    out_.line("Several models are there and none is named (model= in repl.cfg): the first is taken.");
+    return true;
+  }
+  const u64 timeout_us = static_cast<u64>(settings_.integer(Setting::kPickerTimeout)) * 1'000'000;
+  out_.print("Number of the model, Enter for 1, Esc for none");
+  if (timeout_us > 0) out_.print(" (1 after {} s)", timeout_us / 1'000'000);
+  out_.print(": ");
+  const u64 start_us = host_.clock().now_us();
+  KeyEvent key = timeout_us > 0 ? console_.poll_key() : console_.wait_key();
+  while (timeout_us > 0 && key.key == Key::kNone) {
+    if (host_.clock().now_us() - start_us >= timeout_us) {
+      out_.line("");
+      return true;
+    }
+    host_.idle();
+    key = console_.poll_key();
+  }
+  u64 number = 0;
+  for (;; key = console_.wait_key()) {
+    const bool is_digit = key.key == Key::kChar && key.codepoint >= '0' && key.codepoint <= '9';
+    if (is_digit && number < 1000) {
+      number = number * 10 + (key.codepoint - '0');
+      out_.print("{}", static_cast<char>(key.codepoint));
+    } else if (key.key == Key::kEnter || key.key == Key::kNone) {
+      out_.line("");
+      if (number == 0) number = 1;
+      if (number <= catalog_.size()) {
+        index = static_cast<u32>(number - 1);
+        return true;
+      }
+      out_.print("There is no model {}. Number: ", number);
+      number = 0;
+    } else if (key.key == Key::kEscape || (key.key == Key::kCtrl && key.codepoint == 'c')) {
+      out_.line("");
+      return false;
+    }
+  }
+}
+
+void Repl::list_models() {
+  for (u32 i = 0; i < catalog_.size(); ++i) {
+    const FileEntry& file = catalog_.at(i);
+    TextBuffer<FileEntry::kMaxPath + 16> label;
+    const bool is_loaded = engine_->loaded() && same_file(file, loaded_file_);
+    out_.line("{:3}{} {:9.1} MiB  {:7}  {}", i + 1, is_loaded ? "*" : " ", mib(file.size_bytes), file_kind(file.name()),
+              file_label(file, label));
+  }
+  const ModelCatalog::Totals totals = catalog_.totals();
+  out_.line("  summary: total={} bin={} gguf={} bytes={}", catalog_.size(), totals.n_bin, totals.n_gguf, totals.bytes);
+}
+
+bool Repl::find_file(Str name, FileEntry& out) {
+  const Result<u32> index = catalog_.resolve(name);
+  if (index.ok()) {
+    out = catalog_.at(index.value());
+    return true;
+  }
+  // A path that the list does not have, as it was written.
+  Error error = index.error();
+  if (error.code == ErrorCode::kNotFound && name.size() <= FileEntry::kMaxPath) {
+    const Result<ByteSource*> source = host_.volume().open(0, name);
+    if (source.ok()) {
+      out = entry_for_path(name, source.value()->size());
+      host_.volume().close(source.value());
+      return true;
+    }
+    if (source.error().code != ErrorCode::kNotFound) error = source.error();
+  }
+  out_.error(error);
+  return false;
+}
+
+// --- Loading -------------------------------------------------------------------------------------------------------------
+
+bool Repl::load_model(const FileEntry& file) {
+  TextBuffer<FileEntry::kMaxPath + 16> label_text;
+  const Str label = file_label(file, label_text);
+  const u64 start_us = host_.clock().now_us();
+  const Result<ByteSource*> source = host_.volume().open(file.volume, file.name());
+  if (!source.ok()) {
+    out_.error(source.error());
+    return false;
+  }
+  const SessionParams session = settings_.session_params();
+  EngineOptions options;
+  options.n_ctx = session.n_ctx;
+  options.n_batch = session.n_batch;
+  options.kv = session.kv;
+  options.hash_file = settings_.flag(Setting::kHashModel) || settings_.flag(Setting::kDigest);
+  static_cast<void>(console_.take_interrupt());
+  LoadProgress progress(console_, host_.clock(), label);
+  Status loaded = engine_->load(*source.value(), label, options, &progress);
+  progress.end();
+  load_us_ = host_.clock().now_us() - start_us;
+  if (!loaded.ok()) diagnose_load(loaded.error(), *source.value(), label, host_.pages(), out_);
+  host_.volume().close(source.value());
+  if (loaded.ok()) {
+    loaded = take_sampler();
+    if (!loaded.ok()) {
+      out_.error(loaded.error());
+      engine_->unload();
+    }
+  }
+  if (!loaded.ok()) return false;
+  loaded_file_ = file;
+  has_stats_ = false;
+  return true;
+}
+
+// The sampler belongs to a vocabulary: a new one for each model, in memory of its own.
+Status Repl::take_sampler() {
+  if (!sampler_range_.empty()) host_.pages().give_back(sampler_range_);
+  sampler_range_ = {};
+  sampler_ = nullptr;
+  const u32 n_vocab = engine_->model().config.n_vocab;
+  Result<Span<u8>> range = host_.pages().take(sampler_bytes(n_vocab), "sampler");
+  if (!range.ok()) return range.error();
+  sampler_range_ = range.value();
+  Arena* arena = new (PlaceAt{sampler_arena_}) Arena(sampler_range_);
+  const Result<Sampler*> sampler = Sampler::create(*arena, n_vocab);
+  if (!sampler.ok()) return sampler.error();
+  sampler_ = sampler.value();
+  return {};
+}
+
+void Repl::print_model_line() {
+  const ModelConfig& config = engine_->model().config;
+  const Session& session = engine_->session();
+  out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})", engine_->name(), config.n_embd,
+            config.n_layer, config.n_head, config.n_head_kv, config.n_vocab, session.n_ctx());
+  out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}", session.n_ctx(),
+            config.n_ctx_train, session.kv_type() == KvType::kF16 ? "f16" : "f32", mib(engine_->kv_bytes()),
+            mib(engine_->weight_bytes()), engine_->has_own_template() ? "its own" : "ChatML");
+  if (!engine_->template_note().empty()) out_.line("  note: {}", engine_->template_note());
+  if (!(engine_->file_hash() == Sha256Digest())) out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
+}
+
+void Repl::print_no_model_help() {
+  out_.line("OK: REPL ready (no model). Type /help");
+  out_.line("Tip: in no-model REPL use /models and /model_info <path>");
+  if (catalog_.size() == 0) {
+    out_.line("No model was found. Looked for .gguf files in {}.", host_.model_places());
+    out_.line("Copy one there (SmolLM2-135M-Instruct in Q4_1 is a small one to begin with) and start again, or /models here.");
+  } else {
+    out_.line("No model is loaded; {} could be chosen from: /models lists them, /model NUMBER loads one.", catalog_.size());
+  }
+}
+
+}  // namespace lbm

@@ -1,0 +1,44 @@
+// The chat template of a model: the subset of Jinja that real templates use, run without allocation beyond an arena.
+//
+// A model file brings its template as a program written by a stranger. It is bounded by fuel, depth and output size, it can
+// only write text, and its output remembers, piece by piece, what came from the template (markup) and what from the
+// conversation (content). Only markup can become control tokens (TextSegment in tokenizer.h), so no user, system or tool text
+// can forge a turn.
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/result.h"
+#include "core/base/span.h"
+#include "core/chat/template_value.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace lbm {
+
+struct TemplateLimits {
+  u64 fuel = 50'000'000;           // evaluation steps
+  u32 depth = 64;                  // nesting of blocks, expressions and macro calls
+  u64 output_bytes = 16 * kMiB;
+};
+
+class ChatTemplate {
+ public:
+  // Parses `source` (which must outlive the template: literals are views). The syntax tree is taken from `arena`.
+  // Errors: kBadSyntax with the byte offset; kUnsupported names the tag, filter, test or function that this build lacks.
+  [[nodiscard]] static Result<ChatTemplate*> parse(Arena& arena, Str source);
+
+  // Runs the template with the variables of `globals` (a map; "messages", "add_generation_prompt", "bos_token", ...).
+  // Segments and all they refer to are taken from `scratch`; neighbours of the same kind are joined.
+  // Errors: kTemplate  raise_exception was called; the message is written to `exception` (a view into scratch).
+  //         kBadValue  an operation the types do not have.   kLimit  fuel, depth or output ran out.
+  [[nodiscard]] Result<Span<const TextSegment>> render(const TemplateMap& globals, const TemplateLimits& limits,
+                                                       Arena& scratch, Str* exception) const;
+
+ private:
+  struct Node;
+  friend class TemplateParser;
+  friend class TemplateRunner;
+  const Node* root_ = nullptr;
+  Str source_;
+};
+
+}  // namespace lbm

@@ -1,0 +1,79 @@
+// The forward pass of a transformer over a batch of tokens: one page of named operations, in order.
+//
+// Work is shared out by rows of matrices, by heads and by tokens, never inside a sum, so neither the batch nor the number of
+// cores changes a bit (docs/numerics.md).
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/result.h"
+#include "core/infer/activations.h"
+#include "core/infer/kv_cache.h"
+#include "core/infer/rope.h"
+#include "core/infer/session.h"
+#include "core/model/model.h"
+#include "core/platform.h"
+
+namespace lbm {
+
+class Forward {
+ public:
+  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_ctx, u32 n_worker);
+  [[nodiscard]] static Result<Forward*> create(Arena& arena, const Model& model, const SessionParams& params, u32 n_ctx,
+                                               const KernelTable& kernels, Workers& workers);
+
+  // Runs tokens [1..n_batch] at positions first_pos and up through all layers; their keys and values enter the cache.
+  // Errors: kNumeric with the layer; kCancelled.
+  [[nodiscard]] Status run(Span<const u32> tokens, u32 first_pos, Session::Interrupt interrupt);
+
+  // Logits of token `index` of the batch that ran last, [n_vocab]; valid until the next call.
+  // Errors: kNumeric  a logit is NaN or infinite.
+  [[nodiscard]] Result<Span<const f32>> logits(u32 index);
+  [[nodiscard]] Span<const f32> last_logits() const;
+
+  [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] KvType kv_type() const { return cache_.type(); }
+  void set_trace(TraceSink* sink) { trace_ = sink; }
+
+ private:
+  friend class Arena;
+  // Matrices that read the same input, multiplied in one parallel region.
+  struct MatmulGroup {
+    const Matrix* matrices[3];
+    const ActivationRows* outputs[3];
+    u32 n;
+  };
+
+  Forward(const Model& model, const KernelTable& kernels, Workers& workers, const KvCache& cache, const Rope& rope,
+          const Activations& buffers)
+      : model_(model), kernels_(kernels), workers_(workers), cache_(cache), rope_(rope), buffers_(buffers) {}
+
+  void attention_block(u32 layer);
+  void ffn_block(u32 layer);
+  void embed(Span<const u32> tokens);
+  // normed = rms_norm(x) * weight, and its quantized copy where a matrix asks for it.
+  void norm(const f32* weight, bool quantized);
+  void quantize(const ActivationRows& rows, u32 n_col);
+  void quantize_row(u32 token, const f32* row, u32 n_col);
+  void multiply(const MatmulGroup& group, const ActivationRows& input);
+  void multiply_tiles(const Matrix& matrix, const ActivationRows& output, const ActivationRows& input, u32 first,
+                      u32 n_tile) const;
+  // Biases and RoPE of q and k; k and v enter the cache.
+  void rotate_and_store(u32 layer);
+  void attend(u32 layer);
+  // x += delta + bias
+  void add_delta(const f32* bias);
+  void trace(u32 layer, Str operation, const ActivationRows& rows, u32 n_value);
+
+  const Model& model_;
+  const KernelTable& kernels_;
+  Workers& workers_;
+  KvCache cache_;
+  Rope rope_;
+  Activations buffers_;
+  TraceSink* trace_ = nullptr;
+  u32 n_token_ = 0;    // of the batch at work
+  u32 first_pos_ = 0;
+  bool finite_ = true; // false once a value that must be quantized was NaN or infinite
+};
+
+}  // namespace lbm

@@ -1,0 +1,144 @@
+#include "core/infer/sampler.h"
+
+#include "core/base/fmath.h"
+
+namespace lbm {
+namespace {
+
+// (score descending, index ascending): a total order, since scores are finite.
+struct Order {
+  Span<const f32> scores;
+  [[nodiscard]] bool before(u32 a, u32 b) const {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  }
+};
+
+// Restores the heap property below `root`: the parent comes after its children in the order, so the root is the last one.
+void sift_down(Span<u32> heap, usize root, const Order& order) {
+  for (;;) {
+    usize child = 2 * root + 1;
+    if (child >= heap.size()) return;
+    if (child + 1 < heap.size() && order.before(heap[child], heap[child + 1])) ++child;
+    if (!order.before(heap[root], heap[child])) return;
+    const u32 kept = heap[root];
+    heap[root] = heap[child];
+    heap[child] = kept;
+    root = child;
+  }
+}
+
+// Leaves the first `n` candidates of all scores in `heap`, sorted. A heap of the best so far, then heapsort: O(n_vocab log n).
+void select_first(Span<u32> heap, Span<const f32> scores) {
+  const Order order{scores};
+  const usize n = heap.size();
+  for (usize i = 0; i < n; ++i) heap[i] = static_cast<u32>(i);
+  for (usize i = n / 2; i-- > 0;) sift_down(heap, i, order);
+  for (usize i = n; i < scores.size(); ++i) {
+    if (!order.before(static_cast<u32>(i), heap[0])) continue;
+    heap[0] = static_cast<u32>(i);
+    sift_down(heap, 0, order);
+  }
+  for (usize end = n; end > 1; --end) {
+    const u32 kept = heap[0];
+    heap[0] = heap[end - 1];
+    heap[end - 1] = kept;
+    sift_down(heap.first(end - 1), 0, order);
+  }
+}
+
+bool is_finite(f32 value) { return (__builtin_bit_cast(u32, value) & 0x7f800000u) != 0x7f800000u; }
+
+}  // namespace
+
+Result<Sampler*> Sampler::create(Arena& arena, u32 n_vocab) {
+  Result<Span<f32>> scores = arena.take<f32>(n_vocab, "sampler");
+  if (!scores.ok()) return scores.error();
+  Result<Span<u32>> order = arena.take<u32>(n_vocab, "sampler");
+  if (!order.ok()) return order.error();
+  Result<Span<f64>> weights = arena.take<f64>(n_vocab, "sampler");
+  if (!weights.ok()) return weights.error();
+  Result<Span<u32>> history = arena.take<u32>(kMaxRepeatLastN, "sampler");
+  if (!history.ok()) return history.error();
+  return arena.make<Sampler>("sampler", scores.value(), order.value(), weights.value(), history.value());
+}
+
+void Sampler::set_params(const SamplerParams& params) {
+  params_ = params;
+  if (params_.repeat_last_n > kMaxRepeatLastN) params_.repeat_last_n = kMaxRepeatLastN;
+}
+
+void Sampler::reset() {
+  rng_ = Pcg32(params_.seed, kStream);
+  n_history_ = 0;
+}
+
+void Sampler::accept(u32 token) { history_[n_history_++ % kMaxRepeatLastN] = token; }
+
+void Sampler::penalize_repeats() {
+  if (params_.repeat_penalty == 1.0f) return;
+  const u32 n = n_history_ < params_.repeat_last_n ? n_history_ : params_.repeat_last_n;
+  for (u32 age = 1; age <= n; ++age) {
+    const u32 token = history_[(n_history_ - age) % kMaxRepeatLastN];
+    bool seen = token >= scores_.size();  // each token once, however often it occurred
+    for (u32 newer = 1; newer < age && !seen; ++newer) {
+      seen = history_[(n_history_ - newer) % kMaxRepeatLastN] == token;
+    }
+    if (seen) continue;
+    f32& score = scores_[token];
+    score = score > 0.0f ? score / params_.repeat_penalty : score * params_.repeat_penalty;
+  }
+}
+
+// Weights of the candidates in order, relative to the first, at the temperature; returns how many top-p and min-p leave.
+// The temperature divides differences in f64, so neither 1e-9 nor 1e9 overflows; it does not change the order.
+usize Sampler::weigh(Span<const u32> candidates) {
+  const f64 best = static_cast<f64>(scores_[candidates[0]]);
+  f64 total = 0.0;
+  for (usize i = 0; i < candidates.size(); ++i) {
+    weights_[i] = exp_f64((static_cast<f64>(scores_[candidates[i]]) - best) / static_cast<f64>(params_.temperature));
+    total = total + weights_[i];
+  }
+  usize n = candidates.size();
+  if (params_.top_p < 1.0f) {
+    const f64 limit = static_cast<f64>(params_.top_p) * total;
+    f64 sum = 0.0;
+    for (usize i = 0; i < n; ++i) {
+      sum = sum + weights_[i];
+      if (sum >= limit) n = i + 1;
+    }
+  }
+  // The first candidate has weight 1, so min-p compares with it directly.
+  while (n > 1 && weights_[n - 1] < static_cast<f64>(params_.min_p)) --n;
+  return n;
+}
+
+Result<u32> Sampler::pick(Span<const f32> logits) {
+  LBM_CHECK(logits.size() == scores_.size());
+  for (usize i = 0; i < logits.size(); ++i) {
+    if (!is_finite(logits[i])) return fail(ErrorCode::kNumeric, "logit is NaN or infinite, token").with(i);
+    scores_[i] = logits[i];
+  }
+  penalize_repeats();
+  if (params_.temperature <= 0.0f) {
+    usize best = 0;
+    for (usize i = 1; i < scores_.size(); ++i) {
+      if (scores_[i] > scores_[best]) best = i;
+    }
+    return static_cast<u32>(best);
+  }
+  const usize n_candidate = params_.top_k != 0 && params_.top_k < scores_.size() ? params_.top_k : scores_.size();
+  const Span<u32> candidates = order_.first(n_candidate);
+  select_first(candidates, scores_);
+  const usize n = weigh(candidates);
+  f64 total = 0.0;
+  for (usize i = 0; i < n; ++i) total = total + weights_[i];
+  const f64 target = rng_.next_unit() * total;
+  f64 sum = 0.0;
+  for (usize i = 0; i < n; ++i) {
+    sum = sum + weights_[i];
+    if (target < sum) return candidates[i];
+  }
+  return candidates[n - 1];
+}
+
+}  // namespace lbm

@@ -1,0 +1,60 @@
+// From logits to a token.
+//
+// The order is fixed (docs/numerics.md R18): repeat penalty, temperature, top-k, top-p, min-p, then one draw. All of it runs on
+// one core over candidates in (logit descending, index ascending) order, so a seed gives the same text on every machine.
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/pcg32.h"
+#include "core/base/result.h"
+#include "core/base/span.h"
+
+namespace lbm {
+
+struct SamplerParams {
+  f32 temperature = 0.8f;      // 0: greedy, the largest logit, ties to the lower index
+  u32 top_k = 40;              // 0: no limit
+  f32 top_p = 0.95f;           // 1: off
+  f32 min_p = 0.05f;           // 0: off
+  f32 repeat_penalty = 1.0f;   // 1: off
+  u32 repeat_last_n = 64;      // how many of the newest tokens the penalty looks at
+  u64 seed = 0;
+};
+
+class Sampler {
+ public:
+  static constexpr u32 kMaxRepeatLastN = 4096;
+
+  // Work memory for n_vocab candidates comes from `arena`, once.
+  [[nodiscard]] static Result<Sampler*> create(Arena& arena, u32 n_vocab);
+
+  void set_params(const SamplerParams& params);
+  [[nodiscard]] const SamplerParams& params() const { return params_; }
+  // Starts the random stream again from params().seed and forgets the history.
+  void reset();
+  // Adds a token of the prompt or of the answer to what the repeat penalty looks at.
+  void accept(u32 token);
+  // The next token for `logits` [n_vocab]; does not accept() it.
+  // Errors: kNumeric  a logit is NaN or infinite.
+  [[nodiscard]] Result<u32> pick(Span<const f32> logits);
+
+ private:
+  friend class Arena;
+  Sampler(Span<f32> scores, Span<u32> order, Span<f64> weights, Span<u32> history)
+      : scores_(scores), order_(order), weights_(weights), history_(history) {}
+
+  void penalize_repeats();
+  [[nodiscard]] usize weigh(Span<const u32> candidates);
+
+  SamplerParams params_;
+  Pcg32 rng_{0, kStream};
+  Span<f32> scores_;
+  Span<u32> order_;
+  Span<f64> weights_;
+  Span<u32> history_;  // ring of the newest tokens
+  u32 n_history_ = 0;  // ever accepted
+
+  static constexpr u64 kStream = 0x73616d70;  // "samp"
+};
+
+}  // namespace lbm

@@ -1,0 +1,103 @@
+#include "core/infer/session.h"
+
+#include "core/infer/forward.h"
+
+namespace lbm {
+namespace {
+
+constexpr u32 kDefaultContext = 4096;
+
+}  // namespace
+
+u32 Session::effective_n_ctx(const ModelConfig& config, const SessionParams& params) {
+  return params.n_ctx != 0 ? params.n_ctx : min_u32(config.n_ctx_train, kDefaultContext);
+}
+
+u64 Session::bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_worker) {
+  const u32 n_ctx = effective_n_ctx(config, params);
+  return align_up(sizeof(Session), Arena::kDefaultAlignment) +
+         align_up(static_cast<u64>(n_ctx) * sizeof(u32), Arena::kDefaultAlignment) +
+         Forward::bytes_needed(config, params, n_ctx, n_worker);
+}
+
+Result<Session*> Session::create(Arena& arena, const Model& model, const SessionParams& params,
+                                 const KernelTable& kernels, Workers& workers) {
+  const u32 n_ctx = effective_n_ctx(model.config, params);
+  if (n_ctx == 0 || n_ctx > model.config.n_ctx_train) {
+    return fail(ErrorCode::kInvalidArgument, "context must be between 1 and what the model was trained for")
+        .about("n_ctx")
+        .with(n_ctx, model.config.n_ctx_train);
+  }
+  if (params.n_batch == 0 || params.n_batch > kMaxBatch) {
+    return fail(ErrorCode::kInvalidArgument, "batch must be between 1 and").about("n_batch").with(params.n_batch, kMaxBatch);
+  }
+  const Arena::Mark mark = arena.mark();
+  Result<Span<u32>> tokens = arena.take<u32>(n_ctx, "session tokens");
+  if (!tokens.ok()) return tokens.error();
+  Result<Forward*> forward = Forward::create(arena, model, params, n_ctx, kernels, workers);
+  Result<Session*> session =
+      forward.ok() ? arena.make<Session>("session", *forward.value(), tokens.value(), params.n_batch)
+                   : Result<Session*>(forward.error());
+  if (!session.ok()) arena.rewind(mark);
+  return session;
+}
+
+Status Session::check(Span<const u32> tokens) const {
+  if (tokens.size() > tokens_.size() - n_past_) {
+    return fail(ErrorCode::kContextFull, "the context has no room for the tokens; positions needed")
+        .about("n_ctx")
+        .with(n_past_ + tokens.size(), tokens_.size());
+  }
+  for (const u32 token : tokens) {
+    if (token >= model().config.n_vocab) {
+      return fail(ErrorCode::kInvalidArgument, "token is not in the vocabulary").about("token").with(token, model().config.n_vocab);
+    }
+  }
+  return {};
+}
+
+Status Session::run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrupt) {
+  if (Status s = check(tokens); !s.ok()) return s;
+  for (usize done = 0; done < tokens.size();) {
+    const usize n = static_cast<usize>(min_u64(n_batch_, tokens.size() - done));
+    const Span<const u32> batch = tokens.slice(done, n);
+    has_logits_ = false;
+    if (Status s = forward_.run(batch, n_past_, interrupt); !s.ok()) return s;
+    const bool last = done + n == tokens.size();
+    for (usize i = sink != nullptr ? 0 : n - 1; i < n && (sink != nullptr || last); ++i) {
+      Result<Span<const f32>> logits = forward_.logits(static_cast<u32>(i));
+      if (!logits.ok()) return logits.error();
+      if (sink != nullptr) sink->on_logits(n_past_ + static_cast<u32>(i), logits.value());
+    }
+    for (usize i = 0; i < n; ++i) tokens_[n_past_ + i] = batch[i];
+    n_past_ += static_cast<u32>(n);
+    has_logits_ = last;
+    done += n;
+  }
+  return {};
+}
+
+Status Session::evaluate(Span<const u32> tokens, Interrupt interrupt) { return run(tokens, nullptr, interrupt); }
+
+Status Session::evaluate_all(Span<const u32> tokens, LogitsSink& sink) { return run(tokens, &sink, {}); }
+
+Span<const f32> Session::logits() const { return has_logits_ ? forward_.last_logits() : Span<const f32>(); }
+
+Status Session::rewind(u32 n_past) {
+  if (n_past > n_past_) {
+    return fail(ErrorCode::kNotRewindable, "position lies ahead of the session").about("n_past").with(n_past, n_past_);
+  }
+  if (n_past != n_past_) has_logits_ = false;
+  n_past_ = n_past;
+  return {};
+}
+
+Span<const u32> Session::tokens() const { return tokens_.first(n_past_); }
+u32 Session::n_past() const { return n_past_; }
+u32 Session::n_ctx() const { return static_cast<u32>(tokens_.size()); }
+KvType Session::kv_type() const { return forward_.kv_type(); }
+u32 Session::n_batch() const { return n_batch_; }
+const Model& Session::model() const { return forward_.model(); }
+void Session::set_trace(TraceSink* sink) { forward_.set_trace(sink); }
+
+}  // namespace lbm

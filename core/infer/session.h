@@ -1,0 +1,110 @@
+// One conversation with one model: its KV cache, its position, and the forward pass.
+//
+// A session evaluates tokens in order and keeps what they left behind. Tokens that were evaluated once are never evaluated
+// again, except where dropping earlier ones forces it (docs/numerics.md R20). How many tokens go through forward() together, and
+// on how many cores, never changes a bit of the logits.
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/result.h"
+#include "core/base/span.h"
+#include "core/infer/kv_cache.h"
+#include "core/model/model.h"
+#include "core/platform.h"
+#include "kernels/kernel_table.h"
+
+namespace lbm {
+
+struct SessionParams {
+  u32 n_ctx = 0;    // 0: min(n_ctx_train, 4096)
+  u32 n_batch = 32; // most tokens that go through forward() at once, 1..512
+  KvType kv = KvType::kF16;
+};
+
+class Forward;
+
+// Receives the result of every named operation, token by token; for `lbm diff` and tests.
+class TraceSink {
+ public:
+  static constexpr u32 kNoLayer = ~u32{0};  // before the first layer and after the last
+
+  virtual void on_operation(u32 layer, Str operation, u32 pos, Span<const f32> values) = 0;
+
+ protected:
+  ~TraceSink() = default;
+};
+
+// Asked whether to stop; null: never. (Not nested in Session: its default member values are used in Session's declarations.)
+struct SessionInterrupt {
+  bool (*asked)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+class Session {
+ public:
+  static constexpr u32 kMaxBatch = 512;
+
+  // The context that `params` asks for: n_ctx, or its default.
+  [[nodiscard]] static u32 effective_n_ctx(const ModelConfig& config, const SessionParams& params);
+
+  // Bytes that create() takes from its arena. The largest single piece is one layer's keys.
+  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_worker);
+
+  // Takes KV cache and activations from `arena`. All arguments must outlive the session.
+  // Errors: kInvalidArgument  n_ctx or n_batch out of range.   kOutOfMemory.
+  [[nodiscard]] static Result<Session*> create(Arena& arena, const Model& model, const SessionParams& params,
+                                               const KernelTable& kernels, Workers& workers);
+
+  // Asked between the layers of a batch; returning true stops the evaluation.
+  using Interrupt = SessionInterrupt;
+
+  // Evaluates `tokens` after the n_past() that came before. Afterwards logits() belong to the last of them.
+  // Errors: kContextFull      nothing was evaluated.
+  //         kInvalidArgument  a token is not in the vocabulary; nothing was evaluated.
+  //         kNumeric          a NaN or infinity appeared, with the layer; the batches before it stay.
+  //         kCancelled        `interrupt` said so; the batches before it stay, n_past() tells how far it came.
+  [[nodiscard]] Status evaluate(Span<const u32> tokens, Interrupt interrupt = {});
+
+  // The same, handing the logits of every token to `sink` in order.
+  class LogitsSink {
+   public:
+    virtual void on_logits(u32 pos, Span<const f32> logits) = 0;
+
+   protected:
+    ~LogitsSink() = default;
+  };
+  [[nodiscard]] Status evaluate_all(Span<const u32> tokens, LogitsSink& sink);
+
+  // Evaluates one token: what a decode step does.
+  [[nodiscard]] Status decode(u32 token) { return evaluate({&token, 1}); }
+
+  // Logits [n_vocab] of the last evaluated token; empty before the first and after a rewind.
+  [[nodiscard]] Span<const f32> logits() const;
+
+  // Forgets positions >= n_past. Errors: kNotRewindable  n_past lies ahead.
+  [[nodiscard]] Status rewind(u32 n_past);
+
+  // The tokens evaluated so far, [n_past].
+  [[nodiscard]] Span<const u32> tokens() const;
+  [[nodiscard]] u32 n_past() const;
+  [[nodiscard]] u32 n_ctx() const;
+  [[nodiscard]] KvType kv_type() const;
+  [[nodiscard]] u32 n_batch() const;
+  [[nodiscard]] const Model& model() const;
+
+  void set_trace(TraceSink* sink);
+
+ private:
+  friend class Arena;
+  explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch) : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
+  [[nodiscard]] Status check(Span<const u32> tokens) const;
+  [[nodiscard]] Status run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrupt);
+
+  Forward& forward_;
+  Span<u32> tokens_;  // [n_ctx]
+  u32 n_past_ = 0;
+  u32 n_batch_;
+  bool has_logits_ = false;
+};
+
+}  // namespace lbm

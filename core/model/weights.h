@@ -1,0 +1,107 @@
+// Weights: the tensors of a model, checked by name, type and shape, in the layout the kernels read.
+//
+// Three steps, so that nothing is read before everything is known to fit:
+//   plan_weights    names -> tensors; type and shape of each checked; sizes summed        (no weight byte touched)
+//   place_weights   a place in memory for each
+//   read_weights    one pass through the file in its own order: read a chunk, hash it, repack it into place
+// Memory at its peak is the model plus one chunk.
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/result.h"
+#include "core/base/sha256.h"
+#include "core/format/model_file.h"
+#include "core/model/config.h"
+#include "core/tensor/dtype.h"
+
+namespace lbm {
+
+// W [n_row][n_col] as row tiles (core/tensor/blocks.h): y = W x.
+struct Matrix {
+  DType dtype = DType::kF32;
+  u32 n_row = 0;
+  u32 n_col = 0;
+  const u8* tiles = nullptr;
+  usize tile_stride = 0;  // bytes
+
+  [[nodiscard]] u32 n_tile() const { return (n_row + 15) / 16; }
+  [[nodiscard]] bool present() const { return n_row != 0; }
+};
+
+// The embedding table: row tiles when it is also the output matrix (tied), else rows as the file stores them.
+struct Embedding {
+  DType dtype = DType::kF32;
+  u32 n_row = 0;
+  u32 n_col = 0;
+  const u8* bytes = nullptr;
+  bool tiled = false;
+
+  // out [n_col] = row `token`.
+  void gather(u32 token, f32* out) const;
+};
+
+struct LayerWeights {
+  const f32* attn_norm = nullptr;  // [n_embd]
+  Matrix wq, wk, wv, wo;
+  const f32* bq = nullptr;  // biases may be absent
+  const f32* bk = nullptr;
+  const f32* bv = nullptr;
+  const f32* bo = nullptr;
+  const f32* ffn_norm = nullptr;  // [n_embd]
+  Matrix w_gate, w_up, w_down;
+  const f32* b_gate = nullptr;
+  const f32* b_up = nullptr;
+  const f32* b_down = nullptr;
+};
+
+struct Weights {
+  Embedding embedding;
+  Span<LayerWeights> layers;
+  const f32* output_norm = nullptr;  // [n_embd]
+  Matrix output;                     // [n_vocab][n_embd]; shares the embedding's tiles when tied
+  const f32* rope_freqs = nullptr;   // [n_rot / 2] divisors of the RoPE frequencies, or absent
+};
+
+// One tensor on its way into memory.
+struct WeightPlacement {
+  enum class Kind : u8 { kTiles, kRows, kVector };
+  Kind kind = Kind::kTiles;
+  TensorInfo tensor;
+  u64 n_byte = 0;           // in memory
+  u8* place = nullptr;
+  Matrix* matrix = nullptr;  // what to point at the place; exactly one of these three
+  Embedding* embedding = nullptr;
+  const f32** vector = nullptr;
+};
+
+struct WeightPlan {
+  Weights* weights = nullptr;
+  Span<WeightPlacement> placements;  // in file order
+  u64 n_byte = 0;                    // of all places, rounded up to the alignment of each
+  u64 chunk_bytes = 0;               // work memory that read_weights needs
+};
+
+// Errors: kMissing      a tensor the architecture needs is not in the file.
+//         kBadShape     a tensor has other dimensions than the configuration asks for.
+//         kBadType      a tensor has a type that its role can not have (a quantized norm).
+//         kUnsupported  a type this build does not run, or a tensor it does not know.
+//         kMismatch     token_embd has another number of rows than the vocabulary.
+[[nodiscard]] Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config, Arena& arena);
+
+// Takes a place for every tensor from `arena` and points the weights at it.
+// Errors: kOutOfMemory  names the tensor.
+[[nodiscard]] Status place_weights(WeightPlan& plan, Arena& arena);
+
+// Called with the bytes read so far; false cancels.
+struct ReadProgress {
+  bool (*on_progress)(void* context, u64 n_done, u64 n_total) = nullptr;
+  void* context = nullptr;
+};
+
+// Reads all tensors through `chunk` (plan.chunk_bytes long). When `hash` is given, every byte of the file after the metadata
+// passes through it, in order (the caller has hashed the metadata).
+// Errors: kNumeric  a scale is NaN or infinite, with the tensor.   kTruncated, kIo, kCancelled.
+[[nodiscard]] Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source, Span<u8> chunk,
+                                  Sha256* hash, ReadProgress progress);
+
+}  // namespace lbm

@@ -1,0 +1,125 @@
+// The five things the core asks of the world, and named files. Hosts implement them; the core never names a host.
+//
+// All are abstract, passed by reference, never owned and never deleted through the base.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/base/span.h"
+#include "core/base/types.h"
+
+namespace lbm {
+
+// Random access to the bytes of one file, download or buffer.
+class ByteSource {
+ public:
+  [[nodiscard]] virtual u64 size() const = 0;
+  // Fills `out` with the bytes at `offset`. Loops over short reads itself.
+  // Errors: kTruncated  the source ends before `out` is full.
+  //         kIo         the device failed.
+  //         kCancelled  the user stopped the load.
+  [[nodiscard]] virtual Status read(u64 offset, Span<u8> out) = 0;
+
+ protected:
+  ~ByteSource() = default;
+};
+
+// Keys that are not text. kChar carries a Unicode code point in KeyEvent::codepoint.
+enum class Key : u8 {
+  kNone, kChar, kEnter, kBackspace, kDelete, kTab, kEscape, kLeft, kRight, kUp, kDown, kHome, kEnd, kPageUp, kPageDown,
+  kCtrl,  // codepoint is the letter, 'a'..'z'
+  kF1, kF2, kF3, kF4, kF5, kF6, kF7, kF8, kF9, kF10,
+};
+
+struct KeyEvent {
+  Key key = Key::kNone;
+  u32 codepoint = 0;
+};
+
+class Console {
+ public:
+  // Shows UTF-8 text. '\n' ends a line; a small set of SGR escapes written by the core itself is understood or dropped.
+  virtual void write(Str utf8) = 0;
+  // The next key, or Key::kNone at once when there is none.
+  [[nodiscard]] virtual KeyEvent poll_key() = 0;
+  // The next key; waits. Key::kNone means the input has ended.
+  [[nodiscard]] virtual KeyEvent wait_key() = 0;
+  // Columns of the screen, at least 20.
+  [[nodiscard]] virtual u32 n_column() const = 0;
+  // True once after each Esc or Ctrl-C that arrived during long work; other keys typed meanwhile are kept for wait_key.
+  [[nodiscard]] virtual bool take_interrupt() = 0;
+
+ protected:
+  ~Console() = default;
+};
+
+class Clock {
+ public:
+  // Microseconds from an arbitrary start; never goes back.
+  [[nodiscard]] virtual u64 now_us() = 0;
+
+ protected:
+  ~Clock() = default;
+};
+
+// Whole pages of memory, for arenas.
+class Pages {
+ public:
+  // A range of at least `bytes` bytes, page aligned, not cleared.
+  // Errors: kOutOfMemory  no single range is that large.
+  [[nodiscard]] virtual Result<Span<u8>> take(u64 bytes, const char* what) = 0;
+  virtual void give_back(Span<u8> range) = 0;
+  [[nodiscard]] virtual u64 bytes_free() const = 0;
+  [[nodiscard]] virtual u64 largest_free() const = 0;
+
+ protected:
+  ~Pages() = default;
+};
+
+// Runs the tasks 0..n_task-1 of one job, on as many cores as the host has. Results never depend on who ran what.
+class Workers {
+ public:
+  using Task = void (*)(void* job, u32 task);
+  // Number of cores that take part, at least 1.
+  [[nodiscard]] virtual u32 n_worker() const = 0;
+  // Returns when every task has run.
+  virtual void run(Task task, void* job, u32 n_task) = 0;
+
+ protected:
+  ~Workers() = default;
+};
+
+// The trivial Workers: everything on the calling core.
+class SingleWorker final : public Workers {
+ public:
+  [[nodiscard]] u32 n_worker() const override { return 1; }
+  void run(Task task, void* job, u32 n_task) override {
+    for (u32 i = 0; i < n_task; ++i) task(job, i);
+  }
+};
+
+// A file of a volume as /models lists it.
+struct FileEntry {
+  static constexpr u32 kMaxPath = 255;
+  char path[kMaxPath + 1] = {};  // UTF-8, '/' between folders, relative to the volume's root
+  u32 path_size = 0;
+  u64 size_bytes = 0;
+  u32 volume = 0;  // 0 is the volume the program came from
+
+  [[nodiscard]] Str name() const { return {path, path_size}; }
+};
+
+// Named files. One file is open for reading at a time per OpenFile slot of the host.
+class Volume {
+ public:
+  // Fills `out` with the model files (.gguf, .bin, .slm) of the root and of models/, of every volume; returns how many.
+  [[nodiscard]] virtual u32 list_models(Span<FileEntry> out) = 0;
+  // Opens a file for reading; the source stays valid until close() or until the host ends.
+  // Errors: kNotFound, kIo.
+  [[nodiscard]] virtual Result<ByteSource*> open(u32 volume, Str path) = 0;
+  virtual void close(ByteSource* source) = 0;
+
+ protected:
+  ~Volume() = default;
+};
+
+}  // namespace lbm

@@ -1,0 +1,149 @@
+// The console (console.h).
+#include "efi/console.h"
+
+#include "efi/cpu_state.h"
+#include "efi/debug_devices.h"
+#include "efi/firmware.h"
+
+namespace lbm::efi {
+namespace {
+
+constexpr u32 kMaxHandles = 32;
+constexpr u32 kMaxStrokesPerPoll = 1024;
+// During long work a key may wait this long. Asking a USB keyboard is not free.
+constexpr u64 kInterruptPollUs = 5'000;
+// While waiting for a key: how often the ports that only we read are looked at. In units of 100 ns.
+constexpr u64 kTick100ns = 10 * 10'000;
+
+bool is_console_member(EFI_HANDLE handle) {
+  EFI_GUID guid = kConsoleOutDeviceGuid;
+  void* ignored = nullptr;
+  return !failed(boot_services().HandleProtocol(handle, &guid, &ignored));
+}
+
+// The port below a terminal: the part of its device path that has SerialIo.
+SERIAL_IO_INTERFACE* port_below(EFI_HANDLE terminal) {
+  EFI_DEVICE_PATH* path = protocol<EFI_DEVICE_PATH>(terminal, kDevicePathGuid);
+  EFI_GUID guid = kSerialIoGuid;
+  EFI_HANDLE handle = nullptr;
+  if (path == nullptr || failed(boot_services().LocateDevicePath(&guid, &path, &handle))) return nullptr;
+  return protocol<SERIAL_IO_INTERFACE>(handle, kSerialIoGuid);
+}
+
+}  // namespace
+
+// Screens without the serial terminals. False, with nothing kept, when the console has no serial member or they can not be told
+// apart from the rest.
+bool FirmwareConsole::find_mirrored_ports() {
+  EFI_HANDLE handles[kMaxHandles];
+  const u32 n_handle = handles_with(kTextOutputGuid, handles);
+  u32 n_screen = 0;
+  SIMPLE_TEXT_OUTPUT_INTERFACE* screens[Screen::kMaxOutputs] = {};
+  for (u32 i = 0; i < n_handle; ++i) {
+    if (!is_console_member(handles[i])) continue;
+    if (!is_on_serial_port(handles[i])) {
+      if (n_screen < Screen::kMaxOutputs) {
+        screens[n_screen++] = protocol<SIMPLE_TEXT_OUTPUT_INTERFACE>(handles[i], kTextOutputGuid);
+      }
+      continue;
+    }
+    SERIAL_IO_INTERFACE* port = port_below(handles[i]);
+    if (port == nullptr || n_port_ == kMaxSerialPorts) {
+      n_port_ = 0;
+      return false;
+    }
+    ports_[n_port_++] = SerialPort(port, /*reads_keys=*/false);
+  }
+  if (n_port_ == 0) return false;
+  for (u32 i = 0; i < n_screen; ++i) screen_.add(screens[i]);
+  return true;
+}
+
+// Ports on which the firmware runs no terminal.
+void FirmwareConsole::find_free_ports() {
+  EFI_HANDLE terminals[kMaxHandles];
+  const u32 n_terminal = handles_with(kTextOutputGuid, terminals);
+  EFI_HANDLE handles[kMaxHandles];
+  const u32 n_handle = handles_with(kSerialIoGuid, handles);
+  for (u32 i = 0; i < n_handle && n_port_ < kMaxSerialPorts; ++i) {
+    SERIAL_IO_INTERFACE* port = protocol<SERIAL_IO_INTERFACE>(handles[i], kSerialIoGuid);
+    bool taken = port == nullptr;
+    for (u32 k = 0; k < n_terminal && !taken; ++k) {
+      taken = is_on_serial_port(terminals[k]) && port_below(terminals[k]) == port;
+    }
+    for (u32 k = 0; k < n_port_ && !taken; ++k) taken = ports_[k].port() == port;
+    if (!taken) ports_[n_port_++] = SerialPort(port, /*reads_keys=*/true);
+  }
+}
+
+void FirmwareConsole::start() {
+  if (!find_mirrored_ports()) screen_.add(system_table().ConOut);
+  find_free_ports();
+  EFI_EVENT tick = nullptr;
+  if (!failed(boot_services().CreateEvent(EVT_TIMER, TPL_CALLBACK, nullptr, nullptr, &tick)) &&
+      !failed(boot_services().SetTimer(tick, TimerPeriodic, kTick100ns))) {
+    tick_ = tick;
+  }
+}
+
+void FirmwareConsole::write_log(Str utf8) {
+  // Runs of text between escape sequences, as they are.
+  usize begin = 0;
+  for (usize i = 0; i < utf8.size(); ++i) {
+    if (log_filter_.feed(static_cast<u8>(utf8[i])) == EscapeFilter::Kind::kText) continue;
+    debug_write(utf8.slice(begin, i - begin));
+    begin = i + 1;
+  }
+  debug_write(utf8.from(begin));
+}
+
+void FirmwareConsole::write(Str utf8) {
+  screen_.write(utf8);
+  for (u32 i = 0; i < n_port_; ++i) ports_[i].write(utf8);
+  write_log(utf8);
+  restore_float_state();
+}
+
+void FirmwareConsole::read_devices() {
+  SIMPLE_INPUT_INTERFACE* input = system_table().ConIn;
+  for (u32 i = 0; input != nullptr && i < kMaxStrokesPerPoll; ++i) {
+    EFI_INPUT_KEY stroke = {0, 0};
+    if (input->ReadKeyStroke(input, &stroke) != EFI_SUCCESS) break;
+    keys_.feed_stroke(stroke.ScanCode, stroke.UnicodeChar, clock_.now_us());
+  }
+  for (u32 i = 0; i < n_port_; ++i) ports_[i].read(keys_, clock_.now_us());
+  keys_.settle(clock_.now_us());
+  restore_float_state();
+}
+
+KeyEvent FirmwareConsole::poll_key() {
+  const KeyEvent waiting = keys_.pop();
+  if (waiting.key != Key::kNone) return waiting;
+  read_devices();
+  return keys_.pop();
+}
+
+KeyEvent FirmwareConsole::wait_key() {
+  for (;;) {
+    const KeyEvent event = poll_key();
+    if (event.key != Key::kNone) return event;
+    // Sleeping in the firmware rather than spinning: the processor halts between interrupts, and its drivers run.
+    EFI_EVENT events[2];
+    UINTN n_event = 0;
+    if (system_table().ConIn != nullptr) events[n_event++] = system_table().ConIn->WaitForKey;
+    if (tick_ != nullptr) events[n_event++] = tick_;
+    UINTN index = 0;
+    if (n_event == 0 || failed(boot_services().WaitForEvent(n_event, events, &index))) boot_services().Stall(5'000);
+  }
+}
+
+bool FirmwareConsole::take_interrupt() {
+  const u64 now = clock_.now_us();
+  if (now >= next_poll_us_) {
+    read_devices();
+    next_poll_us_ = clock_.now_us() + kInterruptPollUs;
+  }
+  return keys_.pop_interrupt();
+}
+
+}  // namespace lbm::efi

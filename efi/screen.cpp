@@ -1,0 +1,159 @@
+// Text output of the firmware (screen.h).
+#include "efi/screen.h"
+
+#include "core/base/utf8.h"
+
+namespace lbm::efi {
+namespace {
+
+constexpr u32 kDefaultColumns = 80;
+constexpr u32 kTabColumns = 4;
+
+// The eight ANSI colours, as the firmware numbers them.
+constexpr u32 kColours[8] = {EFI_BLACK, EFI_RED, EFI_GREEN, EFI_BROWN, EFI_BLUE, EFI_MAGENTA, EFI_CYAN, EFI_LIGHTGRAY};
+
+// ASCII that reads the same, for characters that models write often. 0: none.
+char ascii_like(u32 codepoint) {
+  switch (codepoint) {
+    case 0x00A0:  // no-break space
+    case 0x2009:  // thin space
+    case 0x202F: return ' ';
+    case 0x2010:
+    case 0x2011:
+    case 0x2012:
+    case 0x2013:
+    case 0x2014:
+    case 0x2015:
+    case 0x2212: return '-';
+    case 0x2018:
+    case 0x2019:
+    case 0x201B:
+    case 0x2032: return '\'';
+    case 0x201A: return ',';
+    case 0x201C:
+    case 0x201D:
+    case 0x201F:
+    case 0x2033: return '"';
+    case 0x2022: return '*';
+    case 0x2024:
+    case 0x2026: return '.';
+    case 0x2044:
+    case 0x2215: return '/';
+    case 0x2190: return '<';
+    case 0x2192: return '>';
+    case 0x2217: return '*';
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+void Screen::add(SIMPLE_TEXT_OUTPUT_INTERFACE* output) {
+  if (output == nullptr || n_output_ == kMaxOutputs) return;
+  outputs_[n_output_++] = output;
+  (void)output->EnableCursor(output, TRUE);
+}
+
+u32 Screen::n_column() const {
+  if (n_output_ == 0) return kDefaultColumns;
+  SIMPLE_TEXT_OUTPUT_INTERFACE* output = outputs_[0];
+  UINTN columns = 0;
+  UINTN rows = 0;
+  if (output->Mode == nullptr || output->Mode->Mode < 0) return kDefaultColumns;
+  const EFI_STATUS status = output->QueryMode(output, static_cast<UINTN>(output->Mode->Mode), &columns, &rows);
+  return failed(status) || columns < 20 || columns > 1000 ? kDefaultColumns : static_cast<u32>(columns);
+}
+
+bool Screen::can_show(u16 unit) {
+  if (unit < 0x80) return true;
+  u8& asked = asked_[unit / 8];
+  u8& known = known_[unit / 8];
+  const u8 bit = static_cast<u8>(1u << (unit % 8));
+  if ((asked & bit) == 0) {
+    asked = static_cast<u8>(asked | bit);
+    bool all = true;
+    CHAR16 text[2] = {unit, 0};
+    for (u32 i = 0; i < n_output_ && all; ++i) all = outputs_[i]->TestString(outputs_[i], text) == EFI_SUCCESS;
+    if (all) known = static_cast<u8>(known | bit);
+  }
+  return (known & bit) != 0;
+}
+
+void Screen::flush() {
+  if (n_unit_ == 0) return;
+  line_[n_unit_] = 0;
+  for (u32 i = 0; i < n_output_; ++i) (void)outputs_[i]->OutputString(outputs_[i], line_);
+  n_unit_ = 0;
+}
+
+void Screen::put_unit(u16 unit) {
+  if (n_unit_ == kLineUnits) flush();
+  line_[n_unit_++] = unit;
+}
+
+void Screen::put(u32 codepoint) {
+  if (codepoint < 0x80) {
+    if (codepoint == '\n') put_unit('\r');
+    if (codepoint == '\t') {
+      for (u32 i = 0; i < kTabColumns; ++i) put_unit(' ');
+      return;
+    }
+    const bool control = codepoint < 0x20 && codepoint != '\n' && codepoint != '\r' && codepoint != '\b';
+    if (!control && codepoint != 0x7F) put_unit(static_cast<u16>(codepoint));
+    return;
+  }
+  const u32 width = display_width(codepoint);
+  if (width == 0) return;
+  if (width == 1 && codepoint < 0xFFFD && can_show(static_cast<u16>(codepoint))) {
+    return put_unit(static_cast<u16>(codepoint));
+  }
+  const char ascii = ascii_like(codepoint);
+  put_unit(static_cast<u16>(ascii != 0 ? ascii : '?'));
+  for (u32 i = 1; i < width; ++i) put_unit(' ');
+}
+
+void Screen::set_colours(Span<const u32> parameters) {
+  for (const u32 value : parameters) {
+    if (value == 0) {
+      foreground_ = EFI_LIGHTGRAY;
+      bright_ = false;
+      dim_ = false;
+    } else if (value == 1) {
+      bright_ = true;
+    } else if (value == 2) {
+      dim_ = true;
+    } else if (value == 22) {
+      bright_ = false;
+      dim_ = false;
+    } else if (value >= 30 && value <= 37) {
+      foreground_ = kColours[value - 30];
+    } else if (value == 39) {
+      foreground_ = EFI_LIGHTGRAY;
+    } else if (value >= 90 && value <= 97) {
+      foreground_ = kColours[value - 90] | EFI_BRIGHT;
+    }
+  }
+  u32 colour = foreground_;
+  if (bright_) colour |= EFI_BRIGHT;
+  if (dim_) colour = EFI_DARKGRAY;
+  flush();  // what came before keeps its colour
+  for (u32 i = 0; i < n_output_; ++i) {
+    (void)outputs_[i]->SetAttribute(outputs_[i], EFI_TEXT_ATTR(colour, static_cast<u32>(EFI_BLACK)));
+  }
+}
+
+void Screen::write(Str utf8) {
+  if (n_output_ == 0) return;
+  while (!utf8.empty()) {
+    const Utf8Char character = decode_utf8(utf8);
+    utf8 = utf8.from(character.n_byte);
+    switch (filter_.feed(character.codepoint)) {
+      case EscapeFilter::Kind::kText: put(character.codepoint); break;
+      case EscapeFilter::Kind::kHidden: break;
+      case EscapeFilter::Kind::kSgr: set_colours(filter_.parameters()); break;
+    }
+  }
+  flush();
+}
+
+}  // namespace lbm::efi

@@ -1,0 +1,135 @@
+// The 16 virtual lanes: F32x16 and I32x16, over whatever vector the including ISA file defines.
+//
+// An ISA file defines kPart (lanes of one hardware vector) and includes this file inside its unnamed namespace. The compiler's
+// own vector types give + - * / and comparisons lane by lane, which is all IEEE-754 asks for: no lane ever meets another one
+// except in fold(), whose tree is fixed (R11).
+
+typedef float FPart __attribute__((vector_size(4 * kPart)));
+typedef int IPart __attribute__((vector_size(4 * kPart)));
+typedef unsigned short HPart __attribute__((vector_size(2 * kPart)));
+
+constexpr u32 kLanes = 16;
+constexpr u32 kParts = kLanes / kPart;
+
+struct F32x16 {
+  FPart part[kParts];
+};
+struct I32x16 {
+  IPart part[kParts];
+};
+
+#define LBM_LANE inline __attribute__((always_inline))
+// A function of whole lanes in terms of one hardware vector.
+#define LBM_EACH_PART _Pragma("GCC unroll 16") for (u32 i = 0; i < kParts; ++i)
+
+LBM_LANE F32x16 f_splat(f32 value) {
+  F32x16 r;
+  LBM_EACH_PART r.part[i] = FPart{} + value;
+  return r;
+}
+LBM_LANE I32x16 i_splat(i32 value) {
+  I32x16 r;
+  LBM_EACH_PART r.part[i] = IPart{} + value;
+  return r;
+}
+// -0 is the identity of addition; zeros here start sums, which R5 and R11 begin at +0.
+LBM_LANE F32x16 f_zero() {
+  F32x16 r;
+  LBM_EACH_PART r.part[i] = FPart{};
+  return r;
+}
+LBM_LANE F32x16 f_load(const f32* p) {
+  F32x16 r;
+  __builtin_memcpy(&r, p, sizeof(r));
+  return r;
+}
+LBM_LANE void f_store(f32* p, F32x16 v) { __builtin_memcpy(p, &v, sizeof(v)); }
+// The first n lanes; the others are +0.
+LBM_LANE F32x16 f_load_first(const f32* p, u32 n) {
+  F32x16 r = f_zero();
+  __builtin_memcpy(&r, p, n * sizeof(f32));
+  return r;
+}
+LBM_LANE void f_store_first(f32* p, F32x16 v, u32 n) { __builtin_memcpy(p, &v, n * sizeof(f32)); }
+
+LBM_LANE F32x16 operator+(F32x16 a, F32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] + b.part[i];
+  return a;
+}
+LBM_LANE F32x16 operator-(F32x16 a, F32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] - b.part[i];
+  return a;
+}
+LBM_LANE F32x16 operator*(F32x16 a, F32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] * b.part[i];
+  return a;
+}
+LBM_LANE F32x16 operator/(F32x16 a, F32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] / b.part[i];
+  return a;
+}
+LBM_LANE F32x16 select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) {
+  LBM_EACH_PART x.part[i] = a.part[i] < b.part[i] ? x.part[i] : y.part[i];
+  return x;
+}
+LBM_LANE F32x16 f_max(F32x16 a, F32x16 b) { return select_less(a, b, b, a); }
+
+LBM_LANE I32x16 operator+(I32x16 a, I32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] + b.part[i];
+  return a;
+}
+LBM_LANE I32x16 operator-(I32x16 a, I32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] - b.part[i];
+  return a;
+}
+LBM_LANE I32x16 i_and(I32x16 a, I32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] & b.part[i];
+  return a;
+}
+LBM_LANE I32x16 i_max(I32x16 a, I32x16 b) {
+  LBM_EACH_PART a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  return a;
+}
+template <u32 kBits>
+LBM_LANE I32x16 i_shift_left(I32x16 a) {
+  LBM_EACH_PART a.part[i] = a.part[i] << kBits;
+  return a;
+}
+LBM_LANE I32x16 f_bits(F32x16 a) { return __builtin_bit_cast(I32x16, a); }
+LBM_LANE F32x16 f_from_bits(I32x16 a) { return __builtin_bit_cast(F32x16, a); }
+// One conversion, round to nearest even.
+LBM_LANE F32x16 f_from_int(I32x16 a) {
+  F32x16 r;
+  LBM_EACH_PART r.part[i] = __builtin_convertvector(a.part[i], FPart);
+  return r;
+}
+
+// The fold tree of R11: lane i with i + 8, then + 4, + 2, + 1.
+LBM_LANE f32 fold(F32x16 v) {
+  f32 lane[kLanes];
+  __builtin_memcpy(lane, &v, sizeof(v));
+  for (u32 width = kLanes / 2; width != 0; width /= 2) {
+    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
+  }
+  return lane[0];
+}
+LBM_LANE f32 fold_max(F32x16 v) {
+  f32 lane[kLanes];
+  __builtin_memcpy(lane, &v, sizeof(v));
+  f32 best = lane[0];
+  for (u32 i = 1; i < kLanes; ++i) best = best < lane[i] ? lane[i] : best;
+  return best;
+}
+
+// The words that fmath.inl.h asks for.
+template <class F>
+LBM_LANE F splat(f32 value) {
+  return f_splat(value);
+}
+LBM_LANE I32x16 round_to_int(F32x16 shifted) { return f_bits(shifted) - i_splat(0x4b400000); }
+LBM_LANE I32x16 half(I32x16 n) {
+  LBM_EACH_PART n.part[i] = n.part[i] >> 1;
+  return n;
+}
+LBM_LANE F32x16 power_of_two(I32x16 n) { return f_from_bits(i_shift_left<23>(n + i_splat(127))); }
+#include "core/base/fmath.inl.h"

@@ -1,0 +1,94 @@
+// Vocabulary of the SWAR table: four multiply-adds in one 64-bit multiplication, for processors (and emulators) whose vector
+// instructions are slow. Under QEMU's TCG every vector instruction is a call, a 64-bit multiplication is one host instruction.
+//
+// Take the word w = a + b 2^16 + c 2^32 + d 2^48 of four weights, a, b of one row and c, d of the next, and the multiplier
+// X = y + x 2^16 of two activations. In w * X the coefficient of 2^16 is a x + b y and that of 2^48 is c x + d y: two rows with two
+// products each. The other coefficients are of no use. All of it is arithmetic modulo 2^64, so x and y may be negative; as long as
+// every coefficient stays in [-2^15, 2^15), adding 2^15 to each lane makes them read out exactly (small_finish).
+//   4-bit weights: 2 * 15 * 127 = 3,810 per multiplication; 8 of them (4 column groups) 30,480.
+//   5-bit weights: 7,874; 4 of them (2 column groups) 31,496.
+//   8-bit weights: 2 * 128 * 127 = 32,512; one.
+
+constexpr u32 kPart = 4;
+#include "kernels/simd/lanes.inl.h"
+#include "kernels/simd/half_portable.inl.h"
+
+constexpr u32 kDecodeTiles = 4;
+constexpr u32 kPrefillTiles = 2;
+constexpr u32 kPrefillTokens = 4;
+
+constexpr u32 kPairs = 8;  // 64-bit words of two rows each
+constexpr u64 kEvenBytes = 0x00ff00ff00ff00ffu;
+constexpr u64 kLaneBias = 0x8000800080008000u;
+
+struct W64 {
+  u64 pair[kPairs];
+};
+LBM_LANE W64 w_load(const void* p) {
+  W64 w;
+  __builtin_memcpy(&w, p, sizeof(w));
+  return w;
+}
+LBM_LANE W64 w_low_nibbles(W64 w) {
+  for (u64& p : w.pair) p &= 0x0f0f0f0f0f0f0f0fu;
+  return w;
+}
+LBM_LANE W64 w_high_nibbles(W64 w) {
+  for (u64& p : w.pair) p = (p >> 4) & 0x0f0f0f0f0f0f0f0fu;
+  return w;
+}
+LBM_LANE W64 w_add_fifth_bit(W64 w, u64 bits) {
+  for (u32 i = 0; i < kPairs; ++i) {
+    // One byte of the mask to 8 bytes, each keeping its own bit; adding 0x7f moves any set bit to bit 7, without a carry.
+    const u64 own = (((bits >> (8 * i)) & 0xff) * 0x0101010101010101u) & 0x8040201008040201u;
+    w.pair[i] |= ((own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+  }
+  return w;
+}
+
+struct X4 {
+  u64 even;  // q[2] + q[0] 2^16
+  u64 odd;   // q[3] + q[1] 2^16
+};
+LBM_LANE X4 x_load(const i8* q) {
+  const auto wide = [](i8 v) { return static_cast<u64>(static_cast<i64>(v)); };
+  return {wide(q[2]) + (wide(q[0]) << 16), wide(q[3]) + (wide(q[1]) << 16)};
+}
+
+constexpr u32 kQuadsPerSum4 = 4;
+constexpr u32 kQuadsPerSum5 = 2;
+struct SmallSum {
+  u64 pair[kPairs];
+};
+LBM_LANE SmallSum small_zero() { return {}; }
+LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
+  for (u32 i = 0; i < kPairs; ++i) {
+    sum.pair[i] += (w.pair[i] & kEvenBytes) * x.even + ((w.pair[i] >> 8) & kEvenBytes) * x.odd;
+  }
+}
+LBM_LANE I32x16 small_finish(SmallSum sum) {
+  i32 lane[kLanes];
+  for (u32 i = 0; i < kPairs; ++i) {
+    const u64 biased = sum.pair[i] + kLaneBias;
+    lane[2 * i] = static_cast<i32>((biased >> 16) & 0xffff) - 0x8000;
+    lane[2 * i + 1] = static_cast<i32>(biased >> 48) - 0x8000;
+  }
+  I32x16 r;
+  __builtin_memcpy(&r, lane, sizeof(r));
+  return r;
+}
+
+LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
+  constexpr u64 kCentre = 0x0080008000800080u;
+  i32 lane[kLanes];
+  __builtin_memcpy(lane, &acc, sizeof(lane));
+  for (u32 i = 0; i < kPairs; ++i) {
+    const u64 raised = w.pair[i] ^ 0x8080808080808080u;  // w + 128, unsigned
+    const u64 even = ((raised & kEvenBytes) - kCentre) * x.even + kLaneBias;
+    const u64 odd = (((raised >> 8) & kEvenBytes) - kCentre) * x.odd + kLaneBias;
+    lane[2 * i] += static_cast<i32>((even >> 16) & 0xffff) + static_cast<i32>((odd >> 16) & 0xffff) - 0x10000;
+    lane[2 * i + 1] += static_cast<i32>(even >> 48) + static_cast<i32>(odd >> 48) - 0x10000;
+  }
+  __builtin_memcpy(&acc, lane, sizeof(lane));
+  return acc;
+}

@@ -1,0 +1,53 @@
+# Every compiler flag of the project, once, with the reason for those that carry one.
+
+STD := -std=c++20
+OPT ?= -O2 -g
+WERROR ?= -Werror
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wdouble-promotion -Wold-style-cast $(WERROR)
+
+# No fused multiply-add: the same bits on every host (docs/numerics.md, R2). Square roots never set errno, so that they are the
+# processor's one instruction (correctly rounded) and not a call into a libc that the core has not got.
+FP := -ffp-contract=off -fno-math-errno
+
+# Includes are written from the root. The prefix map keeps the folder of the checkout out of the binaries.
+PATHS := -I. -ffile-prefix-map=$(CURDIR)/=
+
+# The core and the kernels: no library under them, no exceptions, no static constructors that need guards.
+FREESTANDING := -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics
+
+# SANITIZE=1 (make check, make fuzz): address and undefined-behaviour checks, and the coverage counters that libFuzzer reads.
+ifdef SANITIZE
+  SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  SAN_COMPILE := $(SAN) $(if $(CXX_IS_CLANG),-fsanitize=fuzzer-no-link)
+endif
+
+COMMON := $(STD) $(OPT) $(FP) $(WARN) $(PATHS)
+
+HOST_CORE_FLAGS  = $(COMMON) $(FREESTANDING) $(SAN_COMPILE) $(CXXFLAGS)
+HOST_TOOLS_FLAGS = $(COMMON) -pthread $(SAN_COMPILE) $(CXXFLAGS)
+HOST_LINK_FLAGS  = -pthread $(SAN) $(LDFLAGS)
+
+# UEFI: straight to PE, with gnu-efi's headers only (docs/uefi.md). The firmware's timer may interrupt us at any instruction,
+# so there is no red zone; frames over a page need no probe because the firmware maps its whole stack.
+EFI_TARGET := -target x86_64-unknown-windows-gnu
+EFI_FLAGS = $(EFI_TARGET) $(STD) -O2 -g -gdwarf-4 $(FP) $(WARN) $(PATHS) $(FREESTANDING) -fno-stack-protector -mno-red-zone \
+  -fno-asynchronous-unwind-tables -mno-stack-arg-probe -fno-use-cxa-atexit \
+  -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+# /lldmingw only changes symbol rules; nothing of mingw is linked. Time stamp 0: the same sources give the same bytes.
+EFI_LINK_FLAGS := /subsystem:efi_application /entry:efi_main /nodefaultlib /lldmingw /dll /base:0x10000 /timestamp:0 /debug:dwarf
+
+# WebAssembly: for now only a proof that the core stays portable to a 32-bit address space without a libc.
+WASM_FLAGS = --target=wasm32 -nostdlib -mbulk-memory -mmutable-globals -msimd128 $(STD) -O2 $(FP) $(WARN) $(PATHS) $(FREESTANDING)
+
+# The instruction sets. Kernels are compiled once for each, at -O3, with these flags and no others: one table, read by all hosts.
+# A new ISA is a line here, kernels/isa/<isa>.cpp, and an entry in kernels/select.cpp.
+ISA_FLAGS_scalar :=
+ISA_FLAGS_swar   :=
+ISA_FLAGS_avx2   := -mavx2 -mf16c
+
+ISAS_x86_64 := scalar swar avx2
+ISAS_wasm32 := scalar swar
+ISAS_other  := scalar swar
+
+HOST_ARCH := $(shell uname -m)
+ISAS_host := $(if $(filter x86_64 amd64,$(HOST_ARCH)),$(ISAS_x86_64),$(ISAS_other))

@@ -1,0 +1,127 @@
+# How things are made out of the sources, host by host. Every object knows the headers it read (-MMD) and the flags it was
+# compiled with, every program the list of its objects: a change of any of them rebuilds exactly what it concerns.
+
+Q := $(if $(filter-out 0,$(V)),,@)
+say = $(if $(Q),@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+# $(call objects,host,sources)
+objects = $(patsubst %.cpp,$(BUILD)/$(1)/%.o,$(2))
+
+# The recipe of a stamp: a file that holds the text $(1) and is written only when the text changes. Its rule depends on FORCE.
+define write_stamp
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
+endef
+.PHONY: FORCE
+FORCE:
+
+# $(call compile_with,compiler and flags): the recipe of an object.
+define compile_with
+	$(call say,CXX,$< [$(firstword $(subst /, ,$(patsubst $(BUILD)/%,%,$@)))])
+	$(Q)mkdir -p $(@D)
+	$(Q)$(1) $(call extra_flags,$<) -MMD -MP -c $< -o $@
+endef
+
+# Kernels: -O3 and the line of their ISA. Files that say LBM_VERSION: the version, so that a new commit rebuilds only those.
+extra_flags = $(if $(filter kernels/isa/%,$(1)),$(if $(SANITIZE),,-O3) $(ISA_FLAGS_$(basename $(notdir $(1))))) \
+  $(if $(filter $(VERSION_USERS),$(1)),-DLBM_VERSION='"$(VERSION_TEXT)"')
+VERSION_USERS := $(shell grep -ls LBM_VERSION $(TOOLS_SRC) $(EFI_SRC) /dev/null)
+VERSION_COMMIT := $(shell git describe --always --dirty --abbrev=7 --exclude '*' 2>/dev/null)
+VERSION_TEXT := $(VERSION)$(if $(VERSION_COMMIT), ($(VERSION_COMMIT)))
+$(BUILD)/version.stamp: FORCE
+	$(call write_stamp,$(VERSION_TEXT))
+$(call objects,host,$(VERSION_USERS)) $(call objects,efi,$(VERSION_USERS)): $(BUILD)/version.stamp
+
+# ---- hosted: build/lbm and the tests -------------------------------------------------------------------------------------
+
+HOST_CORE_OBJ  := $(call objects,host,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,host))
+HOST_TOOLS_OBJ := $(call objects,host,$(TOOLS_SRC))
+HOST_TEST_OBJ  := $(call objects,host,$(SHARED_TEST_SRC) $(HOSTED_SRC))
+HOST_TOOLS_PARTS_OBJ := $(call objects,host,$(TOOLS_PARTS_SRC))
+HOST_FUZZ_OBJ  := $(call objects,host,$(FUZZ_SRC))
+
+$(BUILD)/host/core.flags: FORCE
+	$(call write_stamp,$(CXX) $(HOST_CORE_FLAGS) $(foreach i,$(ISAS_host),$(i): $(ISA_FLAGS_$(i))))
+$(BUILD)/host/tools.flags: FORCE
+	$(call write_stamp,$(CXX) $(HOST_TOOLS_FLAGS))
+
+$(HOST_CORE_OBJ): $(BUILD)/host/%.o: %.cpp $(BUILD)/host/core.flags | hosted-toolchain
+	$(call compile_with,$(CXX) $(HOST_CORE_FLAGS))
+$(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ): $(BUILD)/host/%.o: %.cpp $(BUILD)/host/tools.flags | hosted-toolchain
+	$(call compile_with,$(CXX) $(HOST_TOOLS_FLAGS))
+
+# The tests use the platform of the tools (files, threads), all but their main().
+HOST_TESTS_LINK := $(HOST_CORE_OBJ) $(HOST_TOOLS_PARTS_OBJ) $(HOST_TEST_OBJ)
+$(BUILD)/lbm.objects: FORCE
+	$(call write_stamp,$(HOST_LINK_FLAGS) $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ))
+$(BUILD)/test/hosted_tests.objects: FORCE
+	$(call write_stamp,$(HOST_LINK_FLAGS) $(HOST_TESTS_LINK))
+
+$(BUILD)/lbm: $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(BUILD)/lbm.objects
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(filter %.o,$^) -o $@ $(HOST_LINK_FLAGS)
+$(BUILD)/test/hosted_tests: $(HOST_TESTS_LINK) $(BUILD)/test/hosted_tests.objects
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(filter %.o,$^) -o $@ $(HOST_LINK_FLAGS) $(CATCH2_LIBS)
+
+# Debian 12 has Catch2 2 (headers only); newer systems have 3 (a library).
+CATCH2_LIBS = $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
+
+# What writes repl.cfg.example.
+EXAMPLE_CONFIG_OBJ := $(BUILD)/host/scripts/write_example_config.o
+$(EXAMPLE_CONFIG_OBJ): $(BUILD)/host/%.o: %.cpp $(BUILD)/host/tools.flags | hosted-toolchain
+	$(call compile_with,$(CXX) $(HOST_TOOLS_FLAGS))
+$(BUILD)/test/write_example_config: $(EXAMPLE_CONFIG_OBJ) $(HOST_CORE_OBJ) $(HOST_TOOLS_PARTS_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $^ -o $@ $(HOST_LINK_FLAGS)
+
+# The fuzzers: each tests/fuzz/NAME_fuzz.cpp is a program of its own, built with SANITIZE=1 by `make fuzz`.
+FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/host/tests/fuzz/%.o $(HOST_CORE_OBJ) $(HOST_TOOLS_PARTS_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $^ -o $@ $(HOST_LINK_FLAGS) -fsanitize=fuzzer
+
+# ---- UEFI: build/efi/BOOTX64.EFI and build/efi/tests.efi -----------------------------------------------------------------
+
+EFI_CORE_OBJ := $(call objects,efi,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,x86_64))
+EFI_APP_OBJ  := $(call objects,efi,$(EFI_SRC))
+EFI_PARTS_OBJ := $(call objects,efi,$(EFI_PARTS_SRC))
+# The same test sources as the hosted ones, with the small registry of tests/bare behind tests/test.h.
+EFI_TEST_OBJ := $(call objects,efi,$(SHARED_TEST_SRC) $(BARE_SRC))
+
+$(BUILD)/efi/core.flags: FORCE
+	$(call write_stamp,$(EFI_CXX) $(EFI_FLAGS) $(foreach i,$(ISAS_x86_64),$(i): $(ISA_FLAGS_$(i))))
+
+$(EFI_CORE_OBJ) $(EFI_APP_OBJ): $(BUILD)/efi/%.o: %.cpp $(BUILD)/efi/core.flags | llvm-toolchain
+	$(call compile_with,$(EFI_CXX) $(EFI_FLAGS))
+$(EFI_TEST_OBJ): $(BUILD)/efi/%.o: %.cpp $(BUILD)/efi/core.flags | llvm-toolchain
+	$(call compile_with,$(EFI_CXX) $(EFI_FLAGS) -DLBM_TEST_BARE)
+
+# The linked file keeps its debug information (*.debug.efi, for gdb); what boots is stripped of it.
+define link_efi
+	$(call say,LINK,$@)
+	$(Q)$(EFI_LINK) $(EFI_LINK_FLAGS) /out:$(@:.EFI=).debug.efi /lldmap:$(@:.EFI=).map $(filter %.o,$^)
+	$(Q)$(OBJCOPY) --strip-debug $(@:.EFI=).debug.efi $@
+endef
+$(BUILD)/efi/BOOTX64.objects: FORCE
+	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_APP_OBJ))
+$(BUILD)/efi/tests.objects: FORCE
+	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_TEST_OBJ))
+$(BUILD)/efi/BOOTX64.EFI: $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(BUILD)/efi/BOOTX64.objects
+	$(link_efi)
+$(BUILD)/efi/tests.efi: $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_TEST_OBJ) $(BUILD)/efi/tests.objects
+	$(link_efi)
+
+# ---- wasm32: compiled, not yet linked ------------------------------------------------------------------------------------
+
+WASM_OBJ := $(call objects,wasm,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,wasm32))
+$(BUILD)/wasm/core.flags: FORCE
+	$(call write_stamp,$(WASM_CXX) $(WASM_FLAGS))
+$(WASM_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.flags | llvm-toolchain
+	$(call compile_with,$(WASM_CXX) $(WASM_FLAGS))
+
+-include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) \
+  $(EXAMPLE_CONFIG_OBJ)   $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_TEST_OBJ) $(WASM_OBJ)))

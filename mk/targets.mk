@@ -1,0 +1,48 @@
+# The steps behind the targets of the Makefile.
+
+# ---- model and image -----------------------------------------------------------------------------------------------------
+
+# MODEL is a file, or a name of models/catalog.json; without it, the catalog's default. The file is known before it is there.
+DEFAULT_MODEL = $(shell $(PYTHON) scripts/fetch_model.py path)
+MODEL_FILE = $(if $(NO_MODEL),,$(if $(wildcard $(MODEL)),$(MODEL),$(shell $(PYTHON) scripts/fetch_model.py path $(MODEL))))
+# Your own settings, where you have written some (repl.cfg.example shows how).
+CFG ?= $(wildcard repl.cfg)
+IMAGE ?= images/llm-baremetal-boot$(if $(NO_MODEL),-nomodel).img
+
+.PHONY: boot-image image-model
+image-model:
+	$(if $(or $(NO_MODEL),$(wildcard $(MODEL))),@:,@$(PYTHON) scripts/fetch_model.py fetch $(MODEL) >/dev/null)
+boot-image: $(BUILD)/efi/BOOTX64.EFI image-model
+	$(call say,IMAGE,$(IMAGE))
+	$(Q)$(PYTHON) scripts/make_image.py --efi $< --out $(IMAGE) $(addprefix --model ,$(MODEL_FILE)) \
+	  $(addprefix --cfg ,$(CFG)) $(addprefix --size ,$(SIZE))
+
+# ---- tests and checks ----------------------------------------------------------------------------------------------------
+
+.PHONY: build-tests check-gcc check-san check-wasm check-structure fuzz-run
+build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi $(BUILD)/test/write_example_config
+
+# Another compiler, the same answers: g++ builds everything hosted and runs the hosted tests.
+check-gcc:
+	+@$(MAKE) --no-print-directory CXX=g++ BUILD=$(BUILD)/gcc $(BUILD)/gcc/lbm $(BUILD)/gcc/test/hosted_tests
+	$(BUILD)/gcc/test/hosted_tests
+
+check-san:
+	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='-O1 -g' $(BUILD)/san/test/hosted_tests
+	$(BUILD)/san/test/hosted_tests
+
+check-wasm: $(WASM_OBJ)
+	@echo "wasm32: $(words $(WASM_OBJ)) objects compiled"
+
+# The checks that read sources and objects instead of running them; `make test` runs the same ones.
+check-structure: $(BUILD)/lbm $(BUILD)/efi/BOOTX64.EFI $(BUILD)/test/write_example_config
+	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --only structure
+
+# One fuzzer after the other. What it finds stays in the corpus; a crash leaves its input beside it.
+fuzz-run: $(FUZZERS)
+	$(if $(FUZZERS),,@echo "there are no fuzzers (tests/fuzz/*_fuzz.cpp)")
+	@set -e; for fuzzer in $(FUZZERS); do name=$$(basename $$fuzzer); mkdir -p $(BUILD)/fuzz/corpus/$$name; \
+	  echo "fuzz: $$name, $(FUZZ_SECONDS) s"; \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+	    -artifact_prefix=$(BUILD)/fuzz/crash-$$name- $(BUILD)/fuzz/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
+	done

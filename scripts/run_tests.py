@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Runs everything that `make test` promises, one stage after the other, and adds up.
+
+  run_tests.py [--build build] [--model FILE] [--only STAGE]...
+
+  hosted      the Catch2 tests on this machine                   (build/test/hosted_tests)
+  efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
+  boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
+  scripts     the unit tests of the Python scripts                (tests/scripts)
+  structure   layers, symbols, PE file, documents, example config; each counts as one test
+
+Each stage prints one line; the output of one that failed follows it, and all of it is in BUILD/test/STAGE.log. A stage that
+crashes, hangs or prints no result counts as one failure. The last line is "N passed, N failed".
+
+Exit codes: 0 all passed, 1 something failed, 2 usage.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TAIL_LINES = 200
+CLOSING_LINE = re.compile(r"^(\d+) passed, (\d+) failed\b", re.MULTILINE)
+
+PROMPT = "What is the capital of France?"
+N_TOKEN = 8
+
+
+@dataclass
+class Outcome:
+    n_passed: int
+    n_failed: int
+    output: str
+    note: str = ""
+
+
+class StageFailed(Exception):
+    """A stage that came to no result; the text says why, `output` what it had printed."""
+
+    def __init__(self, reason, output=""):
+        super().__init__(reason)
+        self.output = output
+
+
+def run(command, timeout_s):
+    """Runs a command in the project's root; returns (exit code, its output). It and its children end with the time."""
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True)
+    except OSError as error:
+        raise StageFailed(f"cannot run {command[0]}: {error.strerror}") from error
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise StageFailed(f"did not end within {timeout_s} s", output) from error
+        raise
+    return process.returncode, output
+
+
+def closing_counts(code, output):
+    """The counts of the last closing line, held against the exit code: a crash after the line is a failure, too."""
+    counts = CLOSING_LINE.findall(output)
+    if not counts:
+        raise StageFailed(f"ended with exit code {code} and no closing line 'N passed, N failed'", output)
+    n_passed, n_failed = map(int, counts[-1])
+    if code != 0 and n_failed == 0:
+        raise StageFailed(f"says that nothing failed, but ended with exit code {code}", output)
+    if n_passed + n_failed == 0:
+        raise StageFailed("ran no test", output)
+    return n_passed, n_failed
+
+
+# ---- the stages ------------------------------------------------------------------------------------------------------
+
+
+def run_with_closing_line(command, timeout_s):
+    code, output = run(command, timeout_s)
+    n_passed, n_failed = closing_counts(code, output)
+    n_skipped = len(set(re.findall(r"skipped: .*", output)))
+    return Outcome(n_passed, n_failed, output, f"{n_skipped} skip for want of data" if n_skipped else "")
+
+
+def stage_hosted(options):
+    return run_with_closing_line([options.build / "test" / "hosted_tests"], 600)
+
+
+def stage_efi(options):
+    return run_with_closing_line([sys.executable, "scripts/qemu.py", "test", options.build / "efi" / "tests.efi"], 600)
+
+
+def last_json_line(output):
+    for line in reversed(output.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    raise ValueError("no JSON line")
+
+
+def stage_boot(options):
+    """Bare metal and this machine must give the same bits: the same answer and the same run digest."""
+    if options.model is None or not options.model.is_file():
+        raise StageFailed(f"there is no model at {options.model}; fetch it with: make model")
+    common = ["--temp", "0", "-n", str(N_TOKEN)]
+    _, on_host = run([options.build / "lbm", "run", "-m", options.model, "-p", PROMPT, "--chat", "--json", *common], 120)
+    _, on_metal = run([sys.executable, "scripts/qemu.py", "chat", "--efi", options.build / "efi" / "BOOTX64.EFI",
+                       "--model", options.model, "--prompt", PROMPT, *common], 600)
+    output = f"--- lbm ---\n{on_host}\n--- QEMU ---\n{on_metal}\n"
+    try:
+        host, metal = last_json_line(on_host), last_json_line(on_metal)
+        host_digest, metal_digest = host["digest"], metal["digest"]
+        text = metal["text"]
+    except (ValueError, KeyError) as error:
+        raise StageFailed(f"no answer to compare: {error}", output) from error
+    checks = {
+        f"answers '{PROMPT}' with Paris ({text!r})": "Paris" in text,
+        f"text is equal: {text!r} and {host['text']!r}": text.strip() == host["text"].strip(),
+        f"digest is equal: {metal_digest} and {host_digest}": bool(metal_digest) and metal_digest == host_digest,
+    }
+    output += "".join(f"{'ok    ' if passed else 'FAILED'} {name}\n" for name, passed in checks.items())
+    n_passed = sum(checks.values())
+    note = ", ".join(f"{key} {metal[key]:g}" for key in ("boot_s", "load_s", "decode_tok_s") if key in metal)
+    return Outcome(n_passed, len(checks) - n_passed, output, note)
+
+
+def stage_scripts(_options):
+    code, output = run([sys.executable, "-m", "unittest", "discover", "-s", "tests/scripts", "-t", "tests/scripts"], 300)
+    ran = re.search(r"^Ran (\d+) tests?", output, re.MULTILINE)
+    if not ran or int(ran[1]) == 0:
+        raise StageFailed(f"ran no test (exit code {code})", output)
+    n_failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
+    n_skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", output))
+    if code != 0 and n_failed == 0:
+        raise StageFailed(f"ended with exit code {code}", output)
+    return Outcome(int(ran[1]) - n_failed - n_skipped, n_failed, output, f"{n_skipped} skipped" if n_skipped else "")
+
+
+def check_example_config(options):
+    """repl.cfg.example is what the settings' own table writes: no key is forgotten, none is left over."""
+    code, output = run([options.build / "test" / "write_example_config"], 30)
+    if code != 0:
+        return code, output
+    if output == (ROOT / "repl.cfg.example").read_text(encoding="utf-8"):
+        return 0, ""
+    return 1, "repl.cfg.example differs from the settings. Write it again with: make example-config\n"
+
+
+def stage_structure(options):
+    build = options.build
+    checks = {
+        "layers": lambda: run([sys.executable, "scripts/check_layers.py"], 60),
+        "symbols": lambda: run([sys.executable, "scripts/check_symbols.py", build], 60),
+        "pe": lambda: run([sys.executable, "scripts/check_pe.py", build / "efi" / "BOOTX64.EFI"], 60),
+        "documents": lambda: run([sys.executable, "scripts/check_docs.py"], 60),
+        "example config": lambda: check_example_config(options),
+    }
+    n_failed = 0
+    output = ""
+    for name, check in checks.items():
+        code, text = check()
+        n_failed += code != 0
+        output += f"{'FAILED' if code else 'ok    '} {name}\n{text}"
+    return Outcome(len(checks) - n_failed, n_failed, output)
+
+
+STAGES = {"hosted": stage_hosted, "efi": stage_efi, "boot": stage_boot, "scripts": stage_scripts,
+          "structure": stage_structure}
+
+
+# ---- the run ---------------------------------------------------------------------------------------------------------
+
+
+def run_stage(name, options):
+    """Runs one stage and shows its line; returns its outcome."""
+    started = time.monotonic()
+    try:
+        outcome = STAGES[name](options)
+    except (StageFailed, OSError) as error:
+        outcome = Outcome(0, 1, getattr(error, "output", "") + f"\n{name}: {error}\n", str(error))
+    seconds = time.monotonic() - started
+    note = f"   ({outcome.note})" if outcome.note else ""
+    # Not the plain closing line: that one stands alone, at the end.
+    print(f"test {name + ':':<11} {outcome.n_passed:>4} passed, {outcome.n_failed} failed   {seconds:5.1f} s{note}", flush=True)
+    log = options.build / "test" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(outcome.output, encoding="utf-8")
+    if outcome.n_failed:
+        lines = outcome.output.rstrip().splitlines()
+        if len(lines) > TAIL_LINES:
+            print(f"    | ... ({len(lines) - TAIL_LINES} lines before are in {log})")
+        for line in lines[-TAIL_LINES:]:
+            print("    | " + line)
+    return outcome
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--build", type=Path, default=Path("build"), help="the build folder (default: build)")
+    parser.add_argument("--model", type=Path, help="the model of the boot stage")
+    parser.add_argument("--only", action="append", choices=STAGES, help="run this stage; may be given again")
+    options = parser.parse_args(arguments)
+    options.build = (ROOT / options.build).resolve()
+    if options.model:
+        options.model = (ROOT / options.model).resolve()
+    outcomes = [run_stage(name, options) for name in options.only or STAGES]
+    n_failed = sum(outcome.n_failed for outcome in outcomes)
+    print(f"{sum(outcome.n_passed for outcome in outcomes)} passed, {n_failed} failed")
+    return 1 if n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

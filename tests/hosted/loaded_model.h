@@ -1,0 +1,73 @@
+// A model file loaded the way the engine does it, without tokenizer and template: for tests of the forward pass.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/infer/session.h"
+#include "core/model/model.h"
+#include "kernels/select.h"
+#include "tests/hosted/memory_source.h"
+
+namespace lbm::test {
+
+class LoadedModel {
+ public:
+  explicit LoadedModel(const std::string& path) : source_(read_bytes(path)), memory_(kMemory) {
+    arena_.add_range({memory_.data(), memory_.size()});
+    status_ = load();
+  }
+
+  [[nodiscard]] const Status& status() const { return status_; }
+  [[nodiscard]] const Model& model() const { return model_; }
+
+  // A new session; it takes its memory from the model's.
+  [[nodiscard]] Session* session(const SessionParams& params, const KernelTable& kernels, Workers& workers) {
+    Result<Session*> session = Session::create(arena_, model_, params, kernels, workers);
+    return session.ok() ? session.value() : nullptr;
+  }
+  [[nodiscard]] Arena& arena() { return arena_; }
+
+ private:
+  static constexpr usize kMemory = 64 << 20;
+
+  Status load() {
+    Result<ModelFile> file = ModelFile::open(source_, arena_);
+    if (!file.ok()) return file.error();
+    Result<ModelConfig> config = read_config(file.value());
+    if (!config.ok()) return config.error();
+    model_.config = config.value();
+    Result<WeightPlan> plan = plan_weights(file.value(), config.value(), arena_);
+    if (!plan.ok()) return plan.error();
+    if (Status s = place_weights(plan.value(), arena_); !s.ok()) return s;
+    std::vector<u8> chunk(plan.value().chunk_bytes);
+    if (Status s = read_weights(plan.value(), file.value(), source_, {chunk.data(), chunk.size()}, nullptr, {}); !s.ok()) {
+      return s;
+    }
+    model_.weights = *plan.value().weights;
+    return {};
+  }
+
+  MemorySource source_;
+  std::vector<u8> memory_;
+  Arena arena_;
+  Model model_;
+  Status status_;
+};
+
+// Every usable kernel table of this machine.
+inline std::vector<const KernelTable*> kernel_tables() {
+  const KernelTable* tables[8];
+  const u32 n = usable_kernel_tables(detect_cpu_features(), tables);
+  return {tables, tables + n};
+}
+
+// Collects the logits of all tokens, [n_token][n_vocab].
+class CollectLogits final : public Session::LogitsSink {
+ public:
+  void on_logits(u32, Span<const f32> logits) override { values.insert(values.end(), logits.begin(), logits.end()); }
+  std::vector<f32> values;
+};
+
+}  // namespace lbm::test

@@ -1,0 +1,42 @@
+// A ByteSource over bytes in memory, and whole files as bytes.
+#pragma once
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "core/platform.h"
+
+namespace lbm::test {
+
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(std::vector<u8> bytes) : bytes_(std::move(bytes)) {}
+  [[nodiscard]] u64 size() const override { return bytes_.size(); }
+  [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
+    if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
+      return fail(ErrorCode::kTruncated, "read beyond the end").at(offset);
+    }
+    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    return {};
+  }
+
+ private:
+  std::vector<u8> bytes_;
+};
+
+inline std::vector<u8> read_bytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+inline std::vector<f32> read_floats(const std::string& path) {
+  const std::vector<u8> bytes = read_bytes(path);
+  std::vector<f32> out(bytes.size() / sizeof(f32));
+  std::memcpy(out.data(), bytes.data(), out.size() * sizeof(f32));
+  return out;
+}
+
+}  // namespace lbm::test

@@ -1,0 +1,229 @@
+// lbm run: one prompt, one answer.
+//
+// Text streams to stdout as it is made; with --json nothing is printed until the one object at the end. Chat and raw differ in
+// who writes the prompt: the model's template around a user message, or the user alone, control tokens included.
+#include <unistd.h>
+
+#include <random>
+
+#include "core/chat/conversation.h"
+#include "core/chat/generate.h"
+#include "tools/command.h"
+#include "tools/interrupt.h"
+#include "tools/loaded_model.h"
+#include "tools/model_reader.h"
+
+namespace lbm::cli {
+namespace {
+
+// Address space for the work of one turn (rendering, encoding); pages become real as they are used.
+constexpr u64 kTurnMemory = 4 * kGiB;
+
+struct RunFlags {
+  ModelFlags model;
+  std::string prompt;
+  std::string prompt_path;
+  std::string system;
+  SamplerParams sampler;
+  i64 seed = 0;        // as in the REPL: the same answer every time; -1: drawn
+  i64 n_predict = -1;  // -1: until the answer or the context ends
+  bool has_prompt = false;
+  bool chat = false;
+  bool raw = false;
+  bool ignore_eos = false;
+  bool show_special = false;
+  bool digest = false;
+  bool json = false;
+};
+
+// Where the answer goes: to stdout at once, or into the object that is printed last.
+class AnswerSink final : public GenerateSink {
+ public:
+  explicit AnswerSink(bool stream) : stream_(stream), terminal_(isatty(STDOUT_FILENO) == 1) {}
+
+  void on_token(u32 id) override { ids_.push_back(id); }
+  bool on_text(Str utf8) override {
+    text_.append(utf8.data(), utf8.size());
+    // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
+    if (stream_) write_stdout(terminal_ ? printable(utf8) : to_string(utf8));
+    return true;
+  }
+
+  [[nodiscard]] const std::vector<u32>& ids() const { return ids_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+  void end_line() {
+    if (stream_ && !text_.empty() && text_.back() != '\n') write_stdout("\n");
+  }
+
+ private:
+  bool stream_;
+  bool terminal_;
+  std::vector<u32> ids_;
+  std::string text_;
+};
+
+std::string without_final_newline(std::string text) {
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// -p TEXT, -f FILE, or stdin where neither is given or it is '-'.
+std::string read_prompt(const RunFlags& flags) {
+  if (flags.has_prompt && flags.prompt != "-") return flags.prompt;
+  if (!flags.prompt_path.empty()) return without_final_newline(read_file(flags.prompt_path));
+  if (!flags.has_prompt && isatty(STDIN_FILENO) == 1) {
+    throw CommandError(ExitCode::kUsage, "no prompt: give one with -p TEXT, or pipe it in. To talk to the model: lbm chat");
+  }
+  return without_final_newline(read_stdin());
+}
+
+GenerateOptions generate_options(const RunFlags& flags) {
+  GenerateOptions options;
+  options.max_tokens = flags.n_predict < 0 ? 0 : static_cast<u32>(flags.n_predict);
+  options.stop_at_end = !flags.ignore_eos;
+  options.show_special = flags.show_special;
+  options.digest = flags.digest || flags.json;
+  return options;
+}
+
+// The prompt as a user's message in the model's own template, by the same path as a turn of the REPL.
+GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFlags& flags, const std::string& prompt,
+                          AnswerSink& sink, Session::Interrupt interrupt) {
+  const u64 text_bytes = prompt.size() + u64{model.session().n_ctx()} * 16 + 64 * kKiB;
+  Conversation& conversation =
+      *expect(Conversation::create(with.scratch, text_bytes), "conversation", Stage::kRun);
+  expect(conversation.set_system(to_str(flags.system)), "--system", Stage::kUsage);
+  const std::string now = local_time_text();
+  conversation.set_now(to_str(now));
+  Result<GenerateStats> stats = conversation.say(with, model.engine().chat_template(), to_str(prompt),
+                                                 generate_options(flags), sink, interrupt);
+  if (!stats.ok() && stats.error().code == ErrorCode::kTemplate) {
+    throw CommandError(ExitCode::kRuntime,
+                       "the model's chat template refused: " + printable(conversation.exception()) + " (--raw does without)");
+  }
+  return expect(std::move(stats), "prompt", Stage::kRun);
+}
+
+GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFlags& flags, const std::string& prompt,
+                         AnswerSink& sink, Session::Interrupt interrupt) {
+  if (!flags.system.empty()) throw CommandError(ExitCode::kUsage, "--system needs a chat template; this prompt is raw");
+  const std::vector<u32> ids = encode_text(model.tokenizer(), prompt, {.add_special = true, .parse_special = true});
+  return expect(generate(with, {ids.data(), ids.size()}, generate_options(flags), sink, interrupt), "prompt", Stage::kRun);
+}
+
+Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStats& stats, const SamplerParams& sampler) {
+  const Span<const u32> evaluated = model.session().tokens();
+  const usize n_prompt = std::min<usize>(stats.n_prompt, evaluated.size());
+  Json out;
+  out["text"] = sink.text();
+  out["stop_reason"] = to_string(stop_reason_name(stats.stop));
+  out["prompt_ids"] = std::vector<u32>(evaluated.begin(), evaluated.begin() + n_prompt);
+  out["output_ids"] = sink.ids();
+  out["n_prompt"] = stats.n_prompt;
+  out["n_output"] = stats.n_output;
+  out["prefill_tok_s"] = stats.prefill_rate();
+  out["decode_tok_s"] = stats.decode_rate();
+  out["load_s"] = static_cast<f64>(model.load_us()) / 1e6;
+  out["digest"] = stats.has_digest ? Json(to_string(to_hex(stats.digest).str())) : Json(nullptr);
+  out["seed"] = sampler.seed;
+  out["temperature"] = static_cast<f64>(sampler.temperature);
+  model.add_circumstances(out);
+  return out;
+}
+
+void print_stats(LoadedModel& model, const GenerateStats& stats, const SamplerParams& sampler) {
+  notice(format("%u prompt tokens at %.1f tok/s, %u tokens at %.1f tok/s, context %u/%u, %s", stats.n_prompt,
+                stats.prefill_rate(), stats.n_output, stats.decode_rate(), model.session().n_past(),
+                model.session().n_ctx(), to_string(stop_reason_name(stats.stop)).c_str()) +
+         (sampler.temperature > 0 ? format(", seed %llu", static_cast<unsigned long long>(sampler.seed)) : ""));
+  if (stats.stop == StopReason::kContext) notice("the context is full: the answer ends early (enlarge -c)");
+}
+
+bool use_template(const RunFlags& flags, const Engine& engine) {
+  if (flags.raw) return false;
+  if (!engine.template_note().empty()) notice(printable(engine.template_note()));
+  return flags.chat || engine.has_own_template();
+}
+
+ExitCode run(const RunFlags& flags) {
+  const std::string prompt = read_prompt(flags);
+  SamplerParams params = flags.sampler;
+  params.seed = flags.seed >= 0 ? static_cast<u64>(flags.seed) : std::random_device()();
+  LoadedModel model(flags.model, {.hash_file = flags.json || flags.digest});
+  ReservedMemory memory(kTurnMemory);
+  Arena scratch(memory.span());
+  Sampler& sampler = *expect(Sampler::create(scratch, model.config().n_vocab), "sampler", Stage::kRun);
+  sampler.set_params(params);
+  const Generator with{model.session(), model.tokenizer(), sampler, model.clock(), scratch,
+                       model.kernels().sha256_blocks != nullptr ? model.kernels().sha256_blocks : sha256_blocks_portable};
+  const Session::Interrupt interrupt{[](void*) { return interrupt_pending(); }, nullptr};
+  AnswerSink sink(!flags.json);
+  const GenerateStats stats = use_template(flags, model.engine())
+                                  ? answer_chat(model, with, flags, prompt, sink, interrupt)
+                                  : answer_raw(model, with, flags, prompt, sink, interrupt);
+  sink.end_line();
+  if (flags.json) {
+    print_json(describe_run(model, sink, stats, params));
+  } else if (flags.digest) {
+    write_stdout("digest " + to_string(to_hex(stats.digest).str()) + "\n");
+  }
+  print_stats(model, stats, params);
+  return stats.stop == StopReason::kInterrupted ? ExitCode::kInterrupted : ExitCode::kOk;
+}
+
+void declare_sampler_flags(CLI::App& app, RunFlags& flags) {
+  SamplerParams& sampler = flags.sampler;
+  app.add_option("--temp", sampler.temperature, "temperature; 0 takes the likeliest token (default: 0.8)")
+      ->check(CLI::Range(0.0, 100.0))
+      ->type_name("T");
+  app.add_option("--top-k", sampler.top_k, "the K likeliest tokens only; 0: all (default: 40)")->type_name("K");
+  app.add_option("--top-p", sampler.top_p, "the likeliest tokens that make up P; 1: all (default: 0.95)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P");
+  app.add_option("--min-p", sampler.min_p, "at least P of the likeliest one's probability; 0: all (default: 0.05)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P");
+  app.add_option("--repeat-penalty", sampler.repeat_penalty, "make recent tokens less likely; 1: off (default: 1)")
+      ->check(CLI::Range(0.01, 100.0))
+      ->type_name("R");
+  app.add_option("--repeat-last-n", sampler.repeat_last_n, "how many recent tokens that looks at (default: 64)")
+      ->check(CLI::Range(u32{0}, Sampler::kMaxRepeatLastN))
+      ->type_name("N");
+  app.add_option("-s,--seed", flags.seed, "seed of the sampler; -1: drawn and reported (default: 0)")
+      ->check(CLI::Range(i64{-1}, INT64_MAX))
+      ->type_name("S");
+}
+
+Action declare(CLI::App& app) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::Option* prompt =
+      app.add_option("-p,--prompt", flags->prompt, "the prompt; '-' or neither -p nor -f: stdin")->type_name("TEXT");
+  app.add_option("-f,--file", flags->prompt_path, "the prompt is in this file")->excludes(prompt)->type_name("FILE");
+  app.add_option("--system,--system-prompt", flags->system, "system prompt of the template")->type_name("TEXT");
+  CLI::Option* chat = app.add_flag("--chat", flags->chat, "apply the model's chat template (ChatML where it has none)");
+  app.add_flag("--raw", flags->raw, "no template; text that spells special tokens becomes them")->excludes(chat);
+  app.add_option("-n,--predict,--n-predict", flags->n_predict, "most tokens to answer; -1: no limit (default: -1)")
+      ->check(CLI::Range(-1, INT32_MAX))
+      ->type_name("N");
+  declare_sampler_flags(app, *flags);
+  app.add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");
+  app.add_flag("--special", flags->show_special, "spell out control tokens in the text");
+  app.add_flag("--digest", flags->digest, "print the run digest, a SHA-256 over tokens and logits, as the last line");
+  app.add_flag("--json", flags->json, "one JSON object at the end instead of text");
+  declare_model_flags(app, flags->model, kChatContextDefault);
+  return [flags, prompt] {
+    flags->has_prompt = prompt->count() != 0;
+    return run(*flags);
+  };
+}
+
+}  // namespace
+
+const Command kRunCommand = {"run", "one prompt, one answer",
+                             "  lbm run -m model.gguf -p \"Why is the sky blue?\"\n"
+                             "  echo \"Why is the sky blue?\" | lbm run -m model.gguf -n 64 --temp 0\n"
+                             "  lbm run -m model.gguf --raw -p \"Once upon a time\" -n 100 --seed 7\n"
+                             "  lbm run -m model.gguf -p Hi --temp 0 --json | jq .digest",
+                             declare};
+
+}  // namespace lbm::cli
