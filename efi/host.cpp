@@ -3,6 +3,7 @@
 
 #include "core/base/fmt.h"
 #include "efi/debug_devices.h"
+#include "efi/firmware.h"
 #include "efi/panic.h"
 #include "kernels/select.h"
 
@@ -21,7 +22,7 @@ void UefiHost::start() {
   features_ = detect_cpu_features();
   volume_.start();
   read_config();
-  read_script();
+  read_harness();
 }
 
 // A config that is there but can not be read is worth a line; none at all is normal.
@@ -42,11 +43,46 @@ void UefiHost::read_config() {
   }
 }
 
-// Under QEMU a harness may type for the user (scripts/qemu.py). It separates lines as it likes.
-void UefiHost::read_script() {
+// Under QEMU a harness may type for the user, and set what repl.cfg would (scripts/qemu.py).
+void UefiHost::read_harness() {
   const usize n = read_fw_cfg("opt/lbm/cmd", script_text_);
   if (n > 0) script_ = {"opt/lbm/cmd", Str(script_text_, n)};
+
+  Str rest(override_text_, read_fw_cfg("opt/lbm/set", override_text_));
+  while (!rest.empty() && n_override_ < kMaxOverrides) {
+    const usize end = rest.find("\n");
+    const Str line = end == Str::kNone ? rest : rest.first(end);
+    rest = end == Str::kNone ? Str() : rest.from(end + 1);
+    const usize equals = line.find("=");
+    if (equals != Str::kNone) overrides_[n_override_++] = {line.first(equals), line.from(equals + 1)};
+  }
 }
+
+// The battery clock says what its owner set; whether that is local time is for the owner to know.
+Str UefiHost::now() {
+  EFI_TIME time;
+  if (failed(runtime_services().GetTime(&time, nullptr))) return {};
+  const bool sane = time.Year >= 1998 && time.Year <= 9999 && time.Month >= 1 && time.Month <= 12 && time.Day >= 1 &&
+                    time.Day <= 31 && time.Hour < 24 && time.Minute < 60 && time.Second < 60;
+  if (!sane) return {};
+  u32 n = 0;
+  const auto put = [&](u32 value, u32 n_digit, char separator) {
+    for (u32 i = 0; i < n_digit; ++i, value /= 10) {
+      now_text_[n + n_digit - 1 - i] = static_cast<char>('0' + value % 10);
+    }
+    n += n_digit;
+    if (separator != 0) now_text_[n++] = separator;
+  };
+  put(time.Year, 4, '-');
+  put(time.Month, 2, '-');
+  put(time.Day, 2, 'T');
+  put(time.Hour, 2, ':');
+  put(time.Minute, 2, ':');
+  put(time.Second, 2, 0);
+  return {now_text_, n};
+}
+
+void UefiHost::idle() { boot_services().Stall(1'000); }
 
 Result<const KernelTable*> UefiHost::kernels(Str isa) {
   if (isa == "auto") {

@@ -27,17 +27,22 @@ class UefiHost final : public ReplHost {
   [[nodiscard]] Workers& workers(u32) override { return workers_; }
   [[nodiscard]] Result<const KernelTable*> kernels(Str isa) override;
   [[nodiscard]] NamedText config() override { return config_; }
+  [[nodiscard]] Span<const SettingOverride> overrides() override { return {overrides_, n_override_}; }
   [[nodiscard]] NamedText script() override { return script_; }
   [[nodiscard]] Str version() override;
   [[nodiscard]] Str host_name() override { return "uefi"; }
   [[nodiscard]] Str model_places() override { return "the root and models/ of every FAT volume"; }
+  [[nodiscard]] Str now() override;
+  void idle() override;
 
  private:
   static constexpr usize kMaxConfigBytes = 64 * kKiB;
   static constexpr usize kMaxScriptBytes = 64 * kKiB;
+  static constexpr usize kMaxOverrideBytes = 4 * kKiB;
+  static constexpr u32 kMaxOverrides = 32;
 
   void read_config();
-  void read_script();
+  void read_harness();
 
   TscClock clock_;
   FirmwareConsole console_;
@@ -47,8 +52,12 @@ class UefiHost final : public ReplHost {
   CpuFeatures features_;
   NamedText config_;
   NamedText script_;
+  SettingOverride overrides_[kMaxOverrides];
+  u32 n_override_ = 0;
+  char now_text_[20] = {};
   char config_text_[kMaxConfigBytes];
   char script_text_[kMaxScriptBytes];
+  char override_text_[kMaxOverrideBytes];
 };
 
 }  // namespace lbm::efi

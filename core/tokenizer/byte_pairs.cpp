@@ -57,9 +57,47 @@ Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab) {
   if (left == Vocab::kNoToken || right == Vocab::kNoToken) {
     return fail(ErrorCode::kMismatch, "this merge has a piece that is not in the vocabulary").about(merge);
   }
-  char joined[kMaxStringBytes > 1024 ? 1024 : kMaxStringBytes];
-  static_cast<void>(joined);
-  return insert({left, right, rank, 0}, merge);
+  const u32 merged = vocab.find_joined(left_text, right_text, PieceHash(left_hash).add(right_text).finish());
+  if (merged == Vocab::kNoToken) {
+    return fail(ErrorCode::kMismatch, "what this merge gives is not in the vocabulary").about(merge);
+  }
+  // Text must never become a control token, not even by a merge that the file has for one.
+  if (vocab.is_restricted(merged)) return {};
+  return insert({left, right, rank, merged + 1}, merge);
+}
+
+u32 BytePairs::slot_of(u32 left, u32 right) const {
+  u64 hash = (u64{left} << 32 | right) * 0x9E3779B97F4A7C15u;
+  hash = (hash ^ (hash >> 32)) * 0xD6E8FEB86659FD93u;
+  return static_cast<u32>(((hash >> 32) * slots_.size()) >> 32);
+}
+
+Status BytePairs::insert(const Slot& merge, Str text) {
+  u32 slot = slot_of(merge.left, merge.right);
+  for (u32 n = 0; n < Vocab::kMaxProbes; ++n) {
+    const Slot& at = slots_[slot];
+    if (at.merged_plus_one == 0) {
+      slots_[slot] = merge;
+      return {};
+    }
+    if (at.left == merge.left && at.right == merge.right) {
+      return fail(ErrorCode::kDuplicate, "the file has this merge twice; the second is number").about(text).with(merge.rank);
+    }
+    slot = slot + 1 == slots_.size() ? 0 : slot + 1;
+  }
+  return fail(ErrorCode::kLimit, "too many merges have the same hash").about(kMergesKey).with(merge.rank, Vocab::kMaxProbes);
+}
+
+PairRank BytePairs::find(u32 left, u32 right) const {
+  if (slots_.empty()) return {};
+  u32 slot = slot_of(left, right);
+  for (u32 n = 0; n < Vocab::kMaxProbes; ++n) {
+    const Slot& at = slots_[slot];
+    if (at.merged_plus_one == 0) return {};
+    if (at.left == left && at.right == right) return {at.rank, at.merged_plus_one - 1};
+    slot = slot + 1 == slots_.size() ? 0 : slot + 1;
+  }
+  return {};
 }
 
 }  // namespace lbm

@@ -68,11 +68,12 @@ class Tokenizer {
   [[nodiscard]] Str model_name() const;          // "gpt2", "llama"
   [[nodiscard]] Str pretokenizer_name() const;   // "smollm", "gpt-2", "default" ...
 
+  struct Impl;  // tokenizer_impl.h
+
  private:
-  friend class TokenizerBuilder;
-  Tokenizer() = default;  // made by create() only
-  struct Impl;
-  Impl* impl_ = nullptr;
+  friend class Arena;
+  explicit Tokenizer(const Impl* impl) : impl_(impl) {}  // made by create() only
+  const Impl* impl_ = nullptr;
 };
 
 }  // namespace lbm

@@ -113,13 +113,19 @@ Status Vocab::insert(u32 id, Str piece) {
   return fail(ErrorCode::kLimit, "too many pieces of the vocabulary have the same hash").about(kTokensKey).with(id, kMaxProbes);
 }
 
-u32 Vocab::find(Str piece, u32 hash) const {
-  if (piece.empty() || piece.size() > max_piece_bytes_) return kNoToken;
+u32 Vocab::find_joined(Str left, Str right, u32 hash) const {
+  const usize n_byte = left.size() + right.size();
+  if (n_byte == 0 || n_byte > max_piece_bytes_) return kNoToken;
   u32 slot = slot_of(hash);
   for (u32 n = 0; n < kMaxProbes; ++n) {
     const Slot at = slots_[slot];
     if (at.id_plus_one == 0) return kNoToken;
-    if (at.hash == hash && this->piece(at.id_plus_one - 1) == piece) return at.id_plus_one - 1;
+    if (at.hash == hash) {
+      const Str found = piece(at.id_plus_one - 1);
+      if (found.size() == n_byte && found.first(left.size()) == left && found.from(left.size()) == right) {
+        return at.id_plus_one - 1;
+      }
+    }
     slot = slot + 1 == slots_.size() ? 0 : slot + 1;
   }
   return kNoToken;
@@ -240,6 +246,17 @@ void Vocab::mark_special_spellings() {
   const u32 strike = find("</s>");
   if (strike != kNoToken && has_end("<|tool_response>")) {
     marks_[strike] &= static_cast<u8>(~(kEndsGeneration | kForcedControl));
+  }
+}
+
+void Vocab::mark_trimming_tokens() {
+  constexpr Str kOthers[] = {"<unk>", "<s>", "<|endoftext|>"};
+  for (u32 id = 0; id < n_piece_; ++id) {
+    if (is_restricted(id) || type(id) == TokenType::kUserDefined) marks_[id] |= kTrimsAfter;
+  }
+  for (const Str spelling : kOthers) {
+    const u32 id = find(spelling);
+    if (id != kNoToken) marks_[id] &= static_cast<u8>(~kTrimsAfter);
   }
 }
 

@@ -60,10 +60,14 @@ class Vocab {
   // Those and the unknown token: found in text only where special tokens are parsed.
   [[nodiscard]] bool is_restricted(u32 id) const { return is_control(id) || type(id) == TokenType::kUnknown; }
   [[nodiscard]] bool ends_generation(u32 id) const { return (marks_[id] & kEndsGeneration) != 0; }
+  // The white space after this special token belongs to it.
+  [[nodiscard]] bool trims_after(u32 id) const { return (marks_[id] & kTrimsAfter) != 0; }
 
   // The id whose spelling is exactly `piece`, or kNoToken. An empty piece is never found.
   [[nodiscard]] u32 find(Str piece) const { return find(piece, PieceHash().add(piece).finish()); }
-  [[nodiscard]] u32 find(Str piece, u32 hash) const;
+  [[nodiscard]] u32 find(Str piece, u32 hash) const { return find_joined(piece, {}, hash); }
+  // The same for left and right written one after the other; `hash` is that of both.
+  [[nodiscard]] u32 find_joined(Str left, Str right, u32 hash) const;
 
   // kNoToken where the file names none. A default for an absent key: set_default_ids.
   [[nodiscard]] u32 bos() const { return bos_; }
@@ -74,6 +78,8 @@ class Vocab {
 
   // Marks what ends an answer, from the ids of the file and from well-known spellings. After the ids are final.
   void mark_special_spellings();
+  // Phi-3 was trained with special tokens that swallow the white space after them; its files do not say so.
+  void mark_trimming_tokens();
 
  private:
   struct Place {
@@ -87,6 +93,7 @@ class Vocab {
   static constexpr u8 kTypeMask = 7;
   static constexpr u8 kForcedControl = 8;
   static constexpr u8 kEndsGeneration = 16;
+  static constexpr u8 kTrimsAfter = 32;
 
   [[nodiscard]] Status load_pieces(Arena& arena, const ModelFile& file);
   [[nodiscard]] Status insert(u32 id, Str piece);

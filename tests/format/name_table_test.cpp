@@ -81,7 +81,7 @@ TEST_CASE("name table reports the second of two equal names", "[format]") {
 }
 
 TEST_CASE("name table tells names with equal hashes apart", "[format]") {
-  // Two pairs that collide in FNV-1a of 32 bits.
+  // Three pairs that collide in FNV-1a of 32 bits.
   const Str names[] = {"costarring", "declinate", "altarage", "liquid", "macallums", "zinke"};
   GgufBuilder b{Span<u8>(g_names)};
   Arena arena{Span<u8>(g_arena)};

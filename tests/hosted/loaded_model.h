@@ -14,7 +14,8 @@ namespace lbm::test {
 
 class LoadedModel {
  public:
-  explicit LoadedModel(const std::string& path) : source_(read_bytes(path)), memory_(kMemory) {
+  explicit LoadedModel(const std::string& path, usize memory_bytes = 64 << 20)
+      : source_(read_bytes(path)), memory_(memory_bytes) {
     arena_.add_range({memory_.data(), memory_.size()});
     status_ = load();
   }
@@ -30,8 +31,6 @@ class LoadedModel {
   [[nodiscard]] Arena& arena() { return arena_; }
 
  private:
-  static constexpr usize kMemory = 64 << 20;
-
   Status load() {
     Result<ModelFile> file = ModelFile::open(source_, arena_);
     if (!file.ok()) return file.error();

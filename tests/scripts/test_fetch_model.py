@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import io
 import json
+import socketserver
 import tempfile
 import threading
 import unittest
@@ -55,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class FetchModelTest(unittest.TestCase):
     def setUp(self):
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
         self.server.content = MODEL
         self.server.knows_ranges = True
         self.server.break_after = 0
@@ -78,7 +79,7 @@ class FetchModelTest(unittest.TestCase):
 
     def write_catalog(self, **changes):
         entry = {"name": "tiny", "title": "Tiny", "file": "tiny.gguf", "licence": "MIT", "architecture": "llama", "chat": {},
-                 "source": {"kind": "url", "url": f"http://127.0.0.1:{self.server.server_port}/tiny.gguf"},
+                 "source": {"kind": "url", "url": f"http://127.0.0.1:{self.server.server_address[1]}/tiny.gguf"},
                  "sha256": MODEL_HASH, "bytes": len(MODEL)}
         entry.update(changes)
         self.catalog.write_text(json.dumps({"version": 1, "default": "tiny", "models": [entry]}))

@@ -1,0 +1,35 @@
+// Getting at the parts of a value: items, subscripts, slices, attributes.
+#pragma once
+
+#include "core/chat/template_budget.h"
+#include "core/chat/template_object.h"
+
+namespace lbm {
+
+// What a `for` walks over. An iterator is used up by it. Fails for values that can not be walked.
+[[nodiscard]] bool iterate(TemplateBudget& budget, TemplateValue v, TemplateItems* out);
+// The same as a new list, which the caller may change.
+[[nodiscard]] bool list_of(TemplateBudget& budget, TemplateValue v, TemplateList** out);
+[[nodiscard]] bool append_item(TemplateBudget& budget, TemplateList& list, TemplateValue item);
+// len(v)
+[[nodiscard]] bool length_of(TemplateBudget& budget, TemplateValue v, u64* out);
+// Whether len(v) works, and whether a `for` can walk over it.
+[[nodiscard]] bool has_length(TemplateValue v);
+[[nodiscard]] bool is_iterable(TemplateValue v);
+
+// v.name: methods first, then keys of a map. Undefined where there is neither.
+[[nodiscard]] bool get_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out);
+// v[key]: items first, then methods.
+[[nodiscard]] bool get_item(TemplateBudget& budget, TemplateValue v, TemplateValue key, TemplateValue* out);
+// v.a.0.b, as the `attribute` argument of filters spells it; `path` may also be an integer.
+[[nodiscard]] bool get_path(TemplateBudget& budget, TemplateValue v, TemplateValue path, TemplateValue* out);
+
+// v[begin:end:step]; kAbsent or none where a part is left out.
+struct SliceBounds {
+  TemplateValue begin;
+  TemplateValue end;
+  TemplateValue step;
+};
+[[nodiscard]] bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bounds, TemplateValue* out);
+
+}  // namespace lbm

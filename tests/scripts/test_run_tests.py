@@ -1,0 +1,104 @@
+"""run_tests.py: what runners print becomes counts, and no failure of any kind is lost."""
+
+import contextlib
+import io
+import sys
+import tempfile
+import types
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import scripts_path  # noqa: F401
+import run_tests
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+class RunTestsTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.build = Path(folder.name)
+
+    def run_main(self, **stages):
+        """(exit code, output) of a run with these stages only."""
+        out = io.StringIO()
+        with mock.patch.dict(run_tests.STAGES, stages, clear=True), contextlib.redirect_stdout(out):
+            code = run_tests.main(["--build", str(self.build)])
+        return code, out.getvalue()
+
+    @staticmethod
+    def runner(code):
+        return lambda options: run_tests.run_with_closing_line(python(code), 20)
+
+    def test_adds_up(self):
+        code, output = self.run_main(a=self.runner("print('3 passed, 0 failed')"), b=self.runner("print('4 passed, 0 failed')"))
+        self.assertEqual(code, 0)
+        self.assertEqual(output.splitlines()[-1], "7 passed, 0 failed")
+
+    def test_a_failure_is_counted_and_shown(self):
+        code, output = self.run_main(
+            a=self.runner("import sys; print('CHECK( x == y )'); print('3 passed, 2 failed'); sys.exit(2)"),
+            b=self.runner("print('4 passed, 0 failed')"))
+        self.assertEqual(code, 1)
+        self.assertIn("| CHECK( x == y )", output)
+        self.assertEqual(output.splitlines()[-1], "7 passed, 2 failed")
+        self.assertIn("CHECK( x == y )", (self.build / "test" / "a.log").read_text())
+
+    def test_what_comes_to_no_result_is_one_failure(self):
+        for name, code in (("crash", "import os; print('half'); os.abort()"), ("silence", "pass"),
+                           ("crash after the line", "import sys; print('3 passed, 0 failed'); sys.exit(9)"),
+                           ("nothing ran", "print('0 passed, 0 failed')")):
+            with self.subTest(name):
+                result, output = self.run_main(a=self.runner(code))
+                self.assertEqual(result, 1)
+                self.assertEqual(output.splitlines()[-1], "0 passed, 1 failed")
+
+    def test_a_hang_ends_with_its_children(self):
+        stage = lambda options: run_tests.run_with_closing_line(  # noqa: E731
+            python("import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', "
+                   "'import time; time.sleep(60)'])"), 1)
+        result, output = self.run_main(a=stage)
+        self.assertEqual(result, 1)
+        self.assertIn("did not end within 1 s", output)
+        self.assertIn("| begun", output)
+
+    def test_a_program_that_is_not_there(self):
+        result, output = self.run_main(a=lambda options: run_tests.run_with_closing_line([self.build / "none"], 1))
+        self.assertEqual(result, 1)
+        self.assertIn("cannot run", output)
+
+    def boot(self, host, metal):
+        """The outcome of the boot stage when lbm prints `host` and QEMU prints `metal`."""
+        model = self.build / "model.gguf"
+        model.write_bytes(b"")
+        options = types.SimpleNamespace(build=self.build, model=model)
+        with mock.patch.object(run_tests, "run", lambda command, timeout: (0, metal if "chat" in command else host)):
+            return run_tests.stage_boot(options)
+
+    def test_boot_compares_the_digests(self):
+        host = '{"text": "Paris.", "digest": "ab"}\n'
+        self.assertEqual(self.boot(host, 'boot log\nParis.\n{"text": "Paris.", "digest": "ab", "boot_s": 4}\n').n_failed, 0)
+        self.assertEqual(self.boot(host, '{"text": "Paris.", "digest": "cd"}').n_failed, 1)
+        self.assertEqual(self.boot(host, '{"text": "London.", "digest": "ab"}').n_failed, 2)
+        self.assertEqual(self.boot('{"text": "Paris.", "digest": ""}', '{"text": "Paris.", "digest": ""}').n_failed, 1)
+        with self.assertRaises(run_tests.StageFailed):
+            self.boot(host, "no answer\n")
+
+    def test_unittest_output(self):
+        for text, code, expected in (("Ran 5 tests in 1s\n\nOK\n", 0, (5, 0)),
+                                     ("Ran 5 tests in 1s\n\nFAILED (failures=1, errors=2)\n", 1, (2, 3)),
+                                     ("Ran 5 tests in 1s\n\nOK (skipped=2)\n", 0, (3, 0))):
+            with mock.patch.object(run_tests, "run", lambda command, timeout, text=text, code=code: (code, text)):
+                outcome = run_tests.stage_scripts(None)
+            self.assertEqual((outcome.n_passed, outcome.n_failed), expected)
+        with mock.patch.object(run_tests, "run", lambda command, timeout: (0, "Ran 0 tests in 0s\n")):
+            with self.assertRaises(run_tests.StageFailed):
+                run_tests.stage_scripts(None)
+
+
+if __name__ == "__main__":
+    unittest.main()
