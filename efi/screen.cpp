@@ -4,6 +4,23 @@
 #include "core/base/utf8.h"
 
 namespace lbm::efi {
+
+// EFI_HII_FONT_PROTOCOL and its EFI_IMAGE_OUTPUT (UEFI 2.10, section 34.3.1), which gnu-efi does not have. TestString() of the
+// console would be the way to ask for a glyph, but EDK2's takes the warning "unknown glyph" for a success.
+struct ImageOutput {
+  u16 width;
+  u16 height;
+  void* bitmap;
+};
+struct HiiFont {
+  void* string_to_image;
+  void* string_id_to_image;
+  EFI_STATUS(EFIAPI* get_glyph)
+  (const HiiFont* font, CHAR16 unit, const void* string_info, ImageOutput** out, UINTN* baseline);
+  void* get_font_info;
+};
+constexpr EFI_GUID kHiiFontGuid = {0xe9ca4775, 0x8657, 0x47fc, {0x97, 0xe7, 0x7e, 0xd6, 0x5a, 0x08, 0x43, 0x24}};
+
 namespace {
 
 constexpr u32 kDefaultColumns = 80;
@@ -51,7 +68,13 @@ char ascii_like(u32 codepoint) {
 void Screen::add(SIMPLE_TEXT_OUTPUT_INTERFACE* output) {
   if (output == nullptr || n_output_ == kMaxOutputs) return;
   outputs_[n_output_++] = output;
+  (void)output->ClearScreen(output);
   (void)output->EnableCursor(output, TRUE);
+  if (font_ == nullptr) {
+    EFI_GUID guid = kHiiFontGuid;
+    void* found = nullptr;
+    if (!failed(boot_services().LocateProtocol(&guid, nullptr, &found))) font_ = static_cast<const HiiFont*>(found);
+  }
 }
 
 u32 Screen::n_column() const {
@@ -66,15 +89,19 @@ u32 Screen::n_column() const {
 
 bool Screen::can_show(u16 unit) {
   if (unit < 0x80) return true;
+  // Where there is no font to ask, only what every firmware font has by the specification.
+  if (font_ == nullptr) return (unit >= 0xA0 && unit <= 0xFF) || (unit >= 0x2500 && unit <= 0x256C);
   u8& asked = asked_[unit / 8];
   u8& known = known_[unit / 8];
   const u8 bit = static_cast<u8>(1u << (unit % 8));
   if ((asked & bit) == 0) {
     asked = static_cast<u8>(asked | bit);
-    bool all = true;
-    CHAR16 text[2] = {unit, 0};
-    for (u32 i = 0; i < n_output_ && all; ++i) all = outputs_[i]->TestString(outputs_[i], text) == EFI_SUCCESS;
-    if (all) known = static_cast<u8>(known | bit);
+    ImageOutput* glyph = nullptr;
+    if (font_->get_glyph(font_, unit, nullptr, &glyph, nullptr) == EFI_SUCCESS) known = static_cast<u8>(known | bit);
+    if (glyph != nullptr) {
+      if (glyph->bitmap != nullptr) (void)boot_services().FreePool(glyph->bitmap);
+      (void)boot_services().FreePool(glyph);
+    }
   }
   return (known & bit) != 0;
 }

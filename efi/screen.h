@@ -12,11 +12,13 @@
 
 namespace lbm::efi {
 
+struct HiiFont;
+
 class Screen {
  public:
   static constexpr u32 kMaxOutputs = 8;
 
-  // Adds an output that shows everything written from now on.
+  // Adds an output that shows everything written from now on. It is cleared: firmware leaves its logo there.
   void add(SIMPLE_TEXT_OUTPUT_INTERFACE* output);
   [[nodiscard]] bool present() const { return n_output_ > 0; }
 
@@ -42,7 +44,8 @@ class Screen {
   u32 foreground_ = EFI_LIGHTGRAY;
   bool bright_ = false;
   bool dim_ = false;
-  // Per UTF-16 unit: was the firmware asked, and did it know a glyph.
+  const HiiFont* font_ = nullptr;
+  // Per UTF-16 unit: was the font asked, and did it have a glyph.
   u8 asked_[65536 / 8] = {};
   u8 known_[65536 / 8] = {};
 };

@@ -97,6 +97,14 @@ LBM_LANE void dot_signed(const Tile* const (&tile)[kTiles], const ActivationBloc
   }
 }
 
+// Decoding reads each weight once, straight from memory, faster than the hardware prefetcher follows: 4 KiB ahead keeps enough
+// lines under way. Tiles of a matrix follow each other, so the end of one fetches the start of the next.
+constexpr usize kPrefetchBytes = 4096;
+template <usize kBytes>
+LBM_LANE void prefetch(const void* p) {
+  for (usize at = 0; at < kBytes; at += 64) __builtin_prefetch(static_cast<const u8*>(p) + kPrefetchBytes + at);
+}
+
 // One pass over all columns.
 template <class Tile, u32 kTiles, u32 kTokens>
 void quantized_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
@@ -114,6 +122,9 @@ void quantized_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   }
   for (u32 b = 0; b < n_block; ++b) {
     I32x16 dot[kTiles][kTokens];
+    if constexpr (kTokens == 1) {
+      for (u32 r = 0; r < kTiles; ++r) prefetch<sizeof(Tile)>(tile[r]);
+    }
     if constexpr (Traits::kBits == 8) {
       dot_signed(tile, x, dot);
     } else {
@@ -153,7 +164,9 @@ void plain_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   for (u32 t = 0; t < kTokens; ++t) x[t] = reinterpret_cast<const f32*>(args.x + (first_token + t) * args.x_stride);
   for (u32 k = 0; k < args.n_col; ++k) {
     for (u32 r = 0; r < kTiles; ++r) {
-      const F32x16 w = Load::lanes(tile[r] + static_cast<usize>(k) * kTileRows);
+      const typename Load::Element* column = tile[r] + static_cast<usize>(k) * kTileRows;
+      if constexpr (kTokens == 1) prefetch<kTileRows * sizeof(typename Load::Element)>(column);
+      const F32x16 w = Load::lanes(column);
       for (u32 t = 0; t < kTokens; ++t) acc[r][t] = acc[r][t] + w * f_splat(x[t][k]);
     }
   }

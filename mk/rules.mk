@@ -68,6 +68,12 @@ $(BUILD)/test/hosted_tests: $(HOST_TESTS_LINK) $(BUILD)/test/hosted_tests.object
 # Debian 12 has Catch2 2 (headers only); newer systems have 3 (a library).
 CATCH2_LIBS = $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
 
+# The corpus of hostile model files; INDEX.tsv is written last.
+HOSTILE_FILES := $(BUILD)/hostile/INDEX.tsv
+$(HOSTILE_FILES): $(wildcard tests/hostile/*.py)
+	$(call say,PYTHON,$(@D))
+	$(Q)$(PYTHON) tests/hostile/generate.py $(@D) >/dev/null
+
 # What writes repl.cfg.example.
 EXAMPLE_CONFIG_OBJ := $(BUILD)/host/scripts/write_example_config.o
 $(EXAMPLE_CONFIG_OBJ): $(BUILD)/host/%.o: %.cpp $(BUILD)/host/tools.flags | hosted-toolchain

@@ -20,7 +20,8 @@ boot-image: $(BUILD)/efi/BOOTX64.EFI image-model
 # ---- tests and checks ----------------------------------------------------------------------------------------------------
 
 .PHONY: build-tests check-gcc check-san check-wasm check-structure fuzz-run
-build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi $(BUILD)/test/write_example_config
+build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi \
+  $(BUILD)/test/write_example_config $(HOSTILE_FILES)
 
 # Another compiler, the same answers: g++ builds everything hosted and runs the hosted tests.
 check-gcc:

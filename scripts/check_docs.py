@@ -6,7 +6,8 @@
 In every *.md of the project:
   - a relative link leads to a file, and its #anchor to a heading of that file;
   - a path in backticks that begins with a folder or file of this project exists (`core/base/*.h` matches something,
-    `tests/{hosted,bare}` both exist). Outputs (build/, images/*.img, models/cache/, repl.cfg) need not.
+    `tests/{hosted,bare}` both exist). Outputs (build/, images/*.img, models/cache/, repl.cfg) and
+    paths with a placeholder (NAME, ROOM, NNNN, STAGE, FILE) need not.
   - a `make target`, in backticks or at the start of a line of a code block, is a target of the Makefile.
 
 Exit codes: 0 nothing found, 1 findings (one a line: file:line: what), 2 usage.
@@ -28,6 +29,7 @@ CODE_SPAN = re.compile(r"(`+)(.+?)\1")
 PATH = re.compile(r"[A-Za-z0-9_.][\w.*{},+-]*(?:/[\w.*{},+-]+)*/?")
 MAKE = re.compile(r"(?:^|[\s;&|(`$])make((?:\s+(?:-\w+|\w+=\S*|[a-z][\w-]*))+)")
 TARGET = re.compile(r"^([a-z][\w-]*):", re.MULTILINE)
+PLACEHOLDER = re.compile(r"NAME|ROOM|NNNN|STAGE|FILE")  # words that stand for a name of yours
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$")
 
 
@@ -112,7 +114,7 @@ class Documents:
             return
         for path in expand_braces(span):
             first = path.split("/")[0]
-            if first not in self.top_level or OUTPUTS.match(path):
+            if first not in self.top_level or OUTPUTS.match(path) or PLACEHOLDER.search(path):
                 continue
             # Beside the document, or from the root.
             found = any(next(base.glob(path.rstrip("/")), None) for base in (self.root, file.parent))

@@ -4,10 +4,11 @@
   run_tests.py [--build build] [--model FILE] [--only STAGE]...
 
   hosted      the Catch2 tests on this machine                   (build/test/hosted_tests)
+  cli         the command line, as a user calls it                (tests/hosted/cli_test.py)
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
   scripts     the unit tests of the Python scripts                (tests/scripts)
-  structure   layers, symbols, PE file, documents, example config; each counts as one test
+  structure   layers, symbols, PE file, documents, hostile files, example config; each counts as one test
 
 Each stage prints one line; the output of one that failed follows it, and all of it is in BUILD/test/STAGE.log. A stage that
 crashes, hangs or prints no result counts as one failure. The last line is "N passed, N failed".
@@ -50,11 +51,14 @@ class StageFailed(Exception):
         self.output = output
 
 
-def run(command, timeout_s):
-    """Runs a command in the project's root; returns (exit code, its output). It and its children end with the time."""
+def run(command, timeout_s, **environment):
+    """Runs a command in the project's root; returns (exit code, its output). It and its children end with the time.
+
+    `environment` are variables added to ours.
+    """
     try:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True)
+                                   stdin=subprocess.DEVNULL, text=True, env={**os.environ, **environment}, errors="replace", start_new_session=True)
     except OSError as error:
         raise StageFailed(f"cannot run {command[0]}: {error.strerror}") from error
     try:
@@ -132,8 +136,8 @@ def stage_boot(options):
     return Outcome(n_passed, len(checks) - n_passed, output, note)
 
 
-def stage_scripts(_options):
-    code, output = run([sys.executable, "-m", "unittest", "discover", "-s", "tests/scripts", "-t", "tests/scripts"], 300)
+def run_unittest(command, timeout_s, **environment):
+    code, output = run([sys.executable, *command], timeout_s, **environment)
     ran = re.search(r"^Ran (\d+) tests?", output, re.MULTILINE)
     if not ran or int(ran[1]) == 0:
         raise StageFailed(f"ran no test (exit code {code})", output)
@@ -142,6 +146,14 @@ def stage_scripts(_options):
     if code != 0 and n_failed == 0:
         raise StageFailed(f"ended with exit code {code}", output)
     return Outcome(int(ran[1]) - n_failed - n_skipped, n_failed, output, f"{n_skipped} skipped" if n_skipped else "")
+
+
+def stage_cli(options):
+    return run_unittest(["tests/hosted/cli_test.py"], 900, LBM=str(options.build / "lbm"))
+
+
+def stage_scripts(_options):
+    return run_unittest(["-m", "unittest", "discover", "-s", "tests/scripts", "-t", "tests/scripts"], 300)
 
 
 def check_example_config(options):
@@ -161,6 +173,7 @@ def stage_structure(options):
         "symbols": lambda: run([sys.executable, "scripts/check_symbols.py", build], 60),
         "pe": lambda: run([sys.executable, "scripts/check_pe.py", build / "efi" / "BOOTX64.EFI"], 60),
         "documents": lambda: run([sys.executable, "scripts/check_docs.py"], 60),
+        "hostile files": lambda: run([sys.executable, "tests/hostile/generate.py", "--check"], 60),
         "example config": lambda: check_example_config(options),
     }
     n_failed = 0
@@ -172,7 +185,7 @@ def stage_structure(options):
     return Outcome(len(checks) - n_failed, n_failed, output)
 
 
-STAGES = {"hosted": stage_hosted, "efi": stage_efi, "boot": stage_boot, "scripts": stage_scripts,
+STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "boot": stage_boot, "scripts": stage_scripts,
           "structure": stage_structure}
 
 

@@ -43,9 +43,9 @@ ExitCode run(const DequantizeFlags& flags) {
 
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<DequantizeFlags>();
-  app.add_option("--type", flags->type, "type of the blocks, such as Q4_1")->required();
-  app.add_option("-i,--input", flags->input, "file of raw blocks, '-' for stdin")->required();
-  app.add_option("-o,--output", flags->output, "file of little-endian f32, '-' for stdout")->required();
+  app.add_option("--type", flags->type, "type of the blocks, such as Q4_1")->required()->type_name("NAME");
+  app.add_option("-i,--input", flags->input, "file of raw blocks, '-' for stdin")->required()->type_name("FILE");
+  app.add_option("-o,--output", flags->output, "file of little-endian f32, '-' for stdout")->required()->type_name("FILE");
   return [flags] { return run(*flags); };
 }
 

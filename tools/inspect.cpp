@@ -297,7 +297,7 @@ ExitCode run(const InspectFlags& flags) {
 
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<InspectFlags>();
-  app.add_option("FILE,-m,--model", flags->path, "model file (GGUF)")->required()->envname("LBM_MODEL");
+  app.add_option("FILE,-m,--model", flags->path, "model file (GGUF)")->required()->envname("LBM_MODEL")->type_name("FILE");
   app.add_option("-c,--ctx-size", flags->n_ctx, "plan memory for N tokens (default: min(trained, 4096))")->type_name("N");
   declare_kv(app, flags->kv);
   app.add_flag("--metadata", flags->metadata, "list the metadata too (--json always has it)");

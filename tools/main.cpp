@@ -18,10 +18,10 @@ constexpr const Command* kCommands[] = {
 };
 
 constexpr const char* kMainExamples =
-    "  lbm chat -m model.gguf                     talk to a model\n"
-    "  lbm run -m model.gguf -p \"Why is it dark?\"  one answer\n"
+    "  lbm chat -m model.gguf                         talk to a model\n"
+    "  lbm run -m model.gguf -p \"Why is it dark?\"     one answer\n"
     "  echo \"Why is it dark?\" | lbm run -m model.gguf\n"
-    "  lbm inspect model.gguf                     what is in the file, and does it run here";
+    "  lbm inspect model.gguf                         what is in the file, and does it run here";
 
 constexpr const char* kMainFooter =
     "Exit codes: 0 ok, 1 failed while running, 2 usage, 3 model unreadable or unsupported,\n"
@@ -40,6 +40,12 @@ class ExampleFirst : public CLI::Formatter {
     out += make_subcommands(app, mode);
     out += make_footer(app);
     return out;
+  }
+  // Only the name of the value: ranges are in the messages of those who leave them, and in docs/cli.md.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return {};
+    const std::string type = option->get_type_name();
+    return " " + type.substr(0, type.find(':'));
   }
   explicit ExampleFirst(std::string examples) : examples_(std::move(examples)) { column_width(34); }
 
@@ -69,8 +75,13 @@ int run(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(command->name, command->summary);
     sub->formatter(std::make_shared<ExampleFirst>(command->examples));
     sub->add_flag_callback("-q,--quiet", [] { set_quiet(true); }, "no messages on stderr except errors");
+    sub->footer("");
     Action action = command->declare(*sub);
     sub->final_callback([&chosen, action] { chosen = action; });
+  }
+  if (argc < 2) {
+    std::fputs(app.help().c_str(), stderr);
+    return static_cast<int>(ExitCode::kUsage);
   }
   try {
     app.parse(argc, argv);

@@ -148,8 +148,8 @@ ExitCode run(const TemplateFlags& flags) {
 
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<TemplateFlags>();
-  CLI::Option* model = app.add_option("-m,--model", flags->model, "take the template of this model");
-  app.add_option("--template", flags->template_path, "take the template in this file")->excludes(model);
+  CLI::Option* model = app.add_option("-m,--model", flags->model, "take the template of this model")->type_name("FILE");
+  app.add_option("--template", flags->template_path, "take the template in this file")->excludes(model)->type_name("FILE");
   app.add_flag("--jsonl", flags->jsonl, "one JSON object a line on stdin (the only form there is)");
   return [flags] {
     if (flags->model.empty() && flags->template_path.empty()) {

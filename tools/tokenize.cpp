@@ -55,7 +55,7 @@ ExitCode detokenize(const TokenizeFlags& flags) {
 }
 
 void declare_model(CLI::App& app, TokenizeFlags& flags) {
-  app.add_option("-m,--model", flags.model, "model or vocabulary file (GGUF)")->required()->envname("LBM_MODEL");
+  app.add_option("-m,--model", flags.model, "model or vocabulary file (GGUF)")->required()->envname("LBM_MODEL")->type_name("FILE");
 }
 
 Action declare_tokenize(CLI::App& app) {

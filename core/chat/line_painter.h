@@ -24,7 +24,7 @@ class LinePainter {
 
   // Prints `prompt` (which outlives the input; no '\n') at the start of a row and begins.
   void start(Str prompt);
-  // Brings the screen up to date after a key.
+  // Brings the screen up to date after a key: once for each.
   void update(const LineEditor& editor);
   // After noise on the line: the live row once more, on a row of its own.
   void redraw(const LineEditor& editor);

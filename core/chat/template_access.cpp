@@ -304,10 +304,10 @@ bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bound
     const RangeObject& whole = *static_cast<const RangeObject*>(v.pointer());
     RangeObject* part = budget.make<RangeObject>();
     if (part == nullptr) return false;
-    part->start = whole.start + range.begin * whole.step;
-    part->step = whole.step * range.step;
+    part->start = range.n == 0 ? whole.start : whole.at(static_cast<u32>(range.begin));
+    part->step = static_cast<i64>(static_cast<u64>(whole.step) * static_cast<u64>(range.step));
     part->size = range.n;
-    part->stop = part->start + part->step * static_cast<i64>(range.n);
+    part->stop = part->at(range.n);
     *out = TemplateValue::object(TemplateKind::kRange, part).with_origin(v.origin());
     return true;
   }

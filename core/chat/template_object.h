@@ -15,7 +15,10 @@ struct RangeObject {  // kRange
   i64 stop = 0;
   i64 step = 1;
   u32 size = 0;
-  [[nodiscard]] i64 at(u32 index) const { return start + static_cast<i64>(index) * step; }
+  // Modulo 2^64: every item fits, though the steps between them need not.
+  [[nodiscard]] i64 at(u32 index) const {
+    return static_cast<i64>(static_cast<u64>(start) + index * static_cast<u64>(step));
+  }
 };
 
 struct ViewObject {  // kView: what keys(), values() and items() of a map return; it has a length but no subscripts

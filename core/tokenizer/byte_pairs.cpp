@@ -8,6 +8,10 @@ namespace {
 constexpr Str kMergesKey = "tokenizer.ggml.merges";
 constexpr u64 kArrayHeaderBytes = 12;  // element type and count stand before the elements
 
+bool is_joined(Str piece, Str left, Str right) {
+  return piece.size() == left.size() + right.size() && piece.starts_with(left) && piece.ends_with(right);
+}
+
 }  // namespace
 
 Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) {
@@ -31,9 +35,10 @@ Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) 
   slots_ = slots.value();
 
   StringCursor cursor(merges);
+  u32 expected = 0;
   for (u32 rank = 0; !cursor.done(); ++rank) {
     const Str merge = cursor.next();
-    const Status added = add(merge, rank, vocab);
+    const Status added = add(merge, rank, vocab, expected);
     if (!added.ok()) {
       const u64 offset = static_cast<u64>(merge.bytes().data() - merges.bytes.data());
       Error error = added.error();
@@ -43,7 +48,7 @@ Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) 
   return {};
 }
 
-Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab) {
+Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab, u32& expected) {
   // A piece may begin with a space but not have one elsewhere, so the separator is the first space that is not in front.
   usize space = 1;
   while (space < merge.size() && merge.data()[space] != ' ') ++space;
@@ -57,10 +62,15 @@ Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab) {
   if (left == Vocab::kNoToken || right == Vocab::kNoToken) {
     return fail(ErrorCode::kMismatch, "this merge has a piece that is not in the vocabulary").about(merge);
   }
-  const u32 merged = vocab.find_joined(left_text, right_text, PieceHash(left_hash).add(right_text).finish());
+  // Training numbers tokens in the order of their merges, so the result is nearly always the token after the last result.
+  u32 merged = expected;
+  if (merged >= vocab.size() || !is_joined(vocab.piece(merged), left_text, right_text)) {
+    merged = vocab.find_joined(left_text, right_text, PieceHash(left_hash).add(right_text).finish());
+  }
   if (merged == Vocab::kNoToken) {
     return fail(ErrorCode::kMismatch, "what this merge gives is not in the vocabulary").about(merge);
   }
+  expected = merged + 1;
   // Text must never become a control token, not even by a merge that the file has for one.
   if (vocab.is_restricted(merged)) return {};
   return insert({left, right, rank, merged + 1}, merge);

@@ -29,7 +29,8 @@ class BytePairs {
     u32 merged_plus_one;  // 0: empty
   };
 
-  [[nodiscard]] Status add(Str merge, u32 rank, const Vocab& vocab);
+  // `expected` is where the result is looked for first; it becomes where the next one is likely to be.
+  [[nodiscard]] Status add(Str merge, u32 rank, const Vocab& vocab, u32& expected);
   [[nodiscard]] Status insert(const Slot& merge, Str text);
   [[nodiscard]] u32 slot_of(u32 left, u32 right) const;
 

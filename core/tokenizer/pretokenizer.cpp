@@ -307,7 +307,7 @@ constexpr CodepointRange kDeepseekCjk[] = {{0x0800, 0x9FA5}, {0xAC00, 0xD7FF}};
 constexpr CodepointRange kDeepseekV3Cjk[] = {{0x3040, 0x30FF}, {0x4E00, 0x9FA5}};
 constexpr CodepointRange kDeepseekPunctuation[] = {
     {'!', '/'}, {':', '~'}, {0x2018, 0x201F}, {0x3000, 0x3002}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}};
-// The cased letters of the Unicode version that DeepSeek LLM was trained with, less Armenian lowercase, which it left out.
+// The cased letters as DeepSeek LLM's tokenizer lists them; Unicode has more (Armenian and Georgian lowercase, for example).
 constexpr CodepointRange kDeepseekLetters[] = {
     {0x41, 0x5A},       {0x61, 0x7A},       {0xB5, 0xB5},       {0xC0, 0xD6},       {0xD8, 0xF6},       {0xF8, 0x1BA},
     {0x1BC, 0x1BF},     {0x1C4, 0x293},     {0x295, 0x2AF},     {0x370, 0x373},     {0x376, 0x377},     {0x37B, 0x37D},

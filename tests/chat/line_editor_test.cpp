@@ -287,8 +287,8 @@ void random_key(Pcg32& random, Fixture& f) {
   } else if (kind == 14) {
     const char letters[] = {'u', 'k', 'w', 'w'};
     f.control(letters[random.next() % 4]);
-  } else if (random.next() % 4 == 0) {
-    f.control('j');
+  } else {
+    f.control(random.next() % 4 == 0 ? 'j' : 'g');  // Ctrl-G means nothing
   }
 }
 

@@ -41,11 +41,22 @@ def vocabulary():
     return pieces, scores, types
 
 
-def weights(random, t, scale):
-    count = 1
-    for dim in t.dims:
-        count *= dim
-    t.data = b"".join(struct.pack("<f", random.weight(scale)) for _ in range(count))
+@functools.cache
+def weights(stream, count, centre, scale):
+    """`count` pseudo-random numbers around `centre`, as F32."""
+    random = Random(20, stream)
+    return b"".join(struct.pack("<f", centre + random.weight(scale)) for _ in range(count))
+
+
+def byte_characters():
+    """The character that stands for each byte in the pieces of a byte-level vocabulary (GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    return [chr(b) if b in printable else chr(256 + others.index(b)) for b in range(256)]
+
+
+MERGES = ["t h", "th e", "i n", "e r", "a n", "o n", "r e", "a t", "e n", "o u", "i s", "o r", "i t", "in g", "a l", "e s",
+          "s t", "e d", "l e", "a r", "an d", "h e", "o f", "t o", "n d", "c h", "u n", "s e", "m e"]
 
 
 def base():
@@ -78,12 +89,23 @@ def base():
     shapes += [("output_norm.weight", [N_EMBD]), ("output.weight", [N_EMBD, N_VOCAB])]
     for stream, (name, dims) in enumerate(shapes):
         t = Tensor(name, dims)
-        if len(dims) == 1:
-            random = Random(20, stream)
-            t.data = b"".join(struct.pack("<f", 1.0 + random.weight(0.125)) for _ in range(dims[0]))
-        else:
-            weights(Random(20, stream), t, 0.25)
+        t.data = weights(stream, dims[0], 1.0, 0.125) if len(dims) == 1 else weights(stream, dims[0] * dims[1], 0.0, 0.25)
         m.tensors.append(t)
+    return m
+
+
+def byte_level():
+    """The same model with a byte-level (gpt2) vocabulary: 256 bytes, 29 merges, 3 control tokens."""
+    m = base()
+    pieces = byte_characters() + [merge.replace(" ", "") for merge in MERGES] + ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    assert len(pieces) == N_VOCAB
+    for key in ("scores", "unknown_token_id"):
+        m.drop("tokenizer.ggml." + key)
+    m.set("tokenizer.ggml.model", STRING, "gpt2").set("tokenizer.ggml.pre", STRING, "gpt-2")
+    m.set("tokenizer.ggml.tokens", ARRAY, (STRING, pieces)).set("tokenizer.ggml.merges", ARRAY, (STRING, MERGES))
+    m.set("tokenizer.ggml.token_type", ARRAY, (I32, [1] * (N_VOCAB - 3) + [3] * 3))
+    m.set("tokenizer.ggml.bos_token_id", U32, N_VOCAB - 3).set("tokenizer.ggml.eos_token_id", U32, N_VOCAB - 1)
+    m.set("tokenizer.ggml.add_bos_token", BOOL, 0)
     return m
 
 
@@ -95,6 +117,5 @@ def smallest():
     m.set("tokenizer.ggml.scores", ARRAY, (F32, [0.0, -1.0, -2.0]))
     m.set("tokenizer.ggml.token_type", ARRAY, (I32, [1, 1, 1])).set("llama.block_count", U32, 1)
     for stream, (name, dims) in enumerate([("token_embd.weight", [8, 3]), ("output_norm.weight", [8])]):
-        m.tensors.append(Tensor(name, dims))
-        weights(Random(21, stream), m.tensors[-1], 1.0)
+        m.tensors.append(Tensor(name, dims, data=weights(stream, dims[0] * (dims[1] if len(dims) > 1 else 1), 0.0, 1.0)))
     return m

@@ -1,15 +1,15 @@
 """G00 to G19 and G43: header, keys and values."""
 import struct
 
-from base_models import N_EMBD, N_LAYER, N_VOCAB, base, smallest
-from gguf_writer import (ARRAY, BOOL, F32, F64, I32, I64, STRING, T_F32, T_I64, T_I8, T_Q4_0, T_Q4_K, T_Q8_0, U16, U32, U64, U8, Model, Tensor,
-                         align, patched, text, u32, u64)
+from base_models import base, byte_level, smallest
+from gguf_writer import ARRAY, BOOL, F64, I32, STRING, U32, U8, Model, Tensor, patched, text, u32, u64
 from recipe import recipe
 
 
 @recipe("G00")
 def good_files():
     yield "base", base().build(), "ok", "ok", None
+    yield "byte-level", byte_level().build(), "ok", "ok", None
     yield "smallest", smallest().build(), "missing", "config", None
 
 

@@ -1,9 +1,8 @@
 """G20 to G32: the tensor table and where the data lies."""
 import struct
 
-from base_models import N_EMBD, N_LAYER, N_VOCAB, base, smallest
-from gguf_writer import (ARRAY, BOOL, F32, F64, I32, I64, STRING, T_F32, T_I64, T_I8, T_Q4_0, T_Q4_K, T_Q8_0, U16, U32, U64, U8, Model, Tensor,
-                         align, patched, text, u32, u64)
+from base_models import N_EMBD, N_VOCAB, base
+from gguf_writer import T_F32, T_I64, T_I8, T_Q4_0, T_Q4_K, T_Q8_0, U32, Tensor, align, patched, u32, u64
 from recipe import recipe
 
 

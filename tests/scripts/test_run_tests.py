@@ -92,10 +92,10 @@ class RunTestsTest(unittest.TestCase):
         for text, code, expected in (("Ran 5 tests in 1s\n\nOK\n", 0, (5, 0)),
                                      ("Ran 5 tests in 1s\n\nFAILED (failures=1, errors=2)\n", 1, (2, 3)),
                                      ("Ran 5 tests in 1s\n\nOK (skipped=2)\n", 0, (3, 0))):
-            with mock.patch.object(run_tests, "run", lambda command, timeout, text=text, code=code: (code, text)):
+            with mock.patch.object(run_tests, "run", lambda command, timeout, text=text, code=code, **_: (code, text)):
                 outcome = run_tests.stage_scripts(None)
             self.assertEqual((outcome.n_passed, outcome.n_failed), expected)
-        with mock.patch.object(run_tests, "run", lambda command, timeout: (0, "Ran 0 tests in 0s\n")):
+        with mock.patch.object(run_tests, "run", lambda command, timeout, **_: (0, "Ran 0 tests in 0s\n")):
             with self.assertRaises(run_tests.StageFailed):
                 run_tests.stage_scripts(None)
 

@@ -1,0 +1,99 @@
+"""T04 to T09: a sound container and model around a vocabulary that can not be. Those of tokenizer.bin are not here."""
+from base_models import MERGES, N_VOCAB, base, byte_characters, byte_level, vocabulary
+from gguf_writer import ARRAY, F32, I32, STRING, U32, U8
+from recipe import recipe
+
+TOKENS, SCORES, TYPES = ("tokenizer.ggml." + key for key in ("tokens", "scores", "token_type"))
+
+
+def with_pieces(change):
+    """The base with `change` applied to its list of pieces."""
+    m = base()
+    pieces = vocabulary()[0]
+    change(pieces)
+    return m.set(TOKENS, ARRAY, (STRING, pieces)).build()
+
+
+@recipe("T04")
+def odd_scores():
+    for name, value in [("nan", float("nan")), ("inf", float("inf")), ("minus-inf", float("-inf"))]:
+        scores = vocabulary()[1]
+        scores[270] = value
+        m = base().set(SCORES, ARRAY, (F32, scores))
+        data = m.build()
+        yield f"score-{name}", data, "numeric", "tokenizer", m.at[SCORES, "value"] + 12 + 4 * 270
+
+
+@recipe("T05")
+def odd_pieces():
+    def put(index, piece):
+        return with_pieces(lambda pieces: pieces.__setitem__(index, piece))
+    yield "piece-twice", put(270, "e"), "duplicate", "tokenizer", None
+
+
+@recipe("T06", "llama.cpp#25969 llama.cpp#27226")
+def byte_tokens():
+    def put(piece):
+        return with_pieces(lambda pieces: pieces.__setitem__(40, piece))
+    for name, piece in [("minus-1", "<0x-1>"), ("zz", "<0xZZ>"), ("short", "<0x1>"), ("0g", "<0x0g>"), ("long", "<0x100>")]:
+        yield f"byte-{name}", put(piece), "bad_value", "tokenizer", None
+    types = vocabulary()[2]
+    types[40] = 1
+    yield "byte-missing", base().set(TYPES, ARRAY, (I32, types)).build(), "missing", "tokenizer", None
+
+
+@recipe("T07", "llama.cpp#14145 llama.cpp#25475 llama.cpp#25508 GHSA-g4cc-763q-h9h6")
+def special_ids():
+    for key in ("bos", "eos", "unknown"):
+        full = f"tokenizer.ggml.{key}_token_id"
+        for value in (N_VOCAB, 2**31, 2**32 - 1):
+            m = base().set(full, U32, value)
+            data = m.build()
+            yield f"{key}-{value}", data, "bad_value", "tokenizer", m.at[full, "value"]
+        m = base().set(full, I32, -1)
+        data = m.build()
+        yield f"{key}-minus-1", data, "bad_value", "tokenizer", m.at[full, "value"]
+    m = base().set(TOKENS, ARRAY, (STRING, []))
+    yield "no-tokens", m.build(), "limit", "config", m.at[TOKENS, "value"]
+
+
+@recipe("T08", "llama.cpp#20735 llama.cpp#26690")
+def odd_lengths():
+    pieces, scores, types = vocabulary()
+    for key, kind, values in [(SCORES, F32, scores), (TYPES, I32, types)]:
+        short = key.rsplit(".", 1)[1].replace("_", "-")
+        for name, changed in [("shorter", values[:-1]), ("longer", values + values[-1:]), ("empty", [])]:
+            m = base().set(key, ARRAY, (kind, changed))
+            data = m.build()
+            yield f"{short}-{name}", data, "mismatch", "tokenizer", m.at[key, "value"]
+        m = base().set(key, ARRAY, (U8, [1] * N_VOCAB))
+        data = m.build()
+        yield f"{short}-u8", data, "bad_type", "tokenizer", m.at[key, "value"]
+    yield "scores-missing", base().drop(SCORES).build(), "missing", "tokenizer", None
+    for value in (99, -1):
+        m = base().set(TYPES, ARRAY, (I32, types[:-1] + [value]))
+        data = m.build()
+        yield f"token-type-{value}", data, "bad_value", "tokenizer", m.at[TYPES, "value"] + 12 + 4 * (N_VOCAB - 1)
+    m = base().set(TOKENS, ARRAY, (I32, list(range(N_VOCAB))))
+    data = m.build()
+    yield "tokens-i32", data, "bad_type", "config", m.at[TOKENS, "value"]
+
+
+@recipe("T09")
+def merges():
+    key = "tokenizer.ggml.merges"
+
+    def put(values):
+        return byte_level().set(key, ARRAY, (STRING, values)).build()
+    for name, merge, error in [("no-space", "th", "bad_value"), ("empty", "", "bad_value"), ("one-piece", "t ", "bad_value"),
+                               ("unknown-piece", "t xyz", "mismatch"), ("unknown-result", "z q", "mismatch"),
+                               ("self", "t t", "mismatch")]:
+        yield f"merge-{name}", put([merge] + MERGES[1:]), error, "tokenizer", None
+    yield "merge-twice", put(MERGES + ["t h"]), "duplicate", "tokenizer", None
+    yield "merge-2-20", put([f"{byte_characters()[i % 256]} q" for i in range(2**20)]), "limit", "tokenizer", None
+    yield "merges-missing", byte_level().drop(key).build(), "missing", "tokenizer", None
+    m = byte_level().set(key, ARRAY, (U32, [1, 2]))
+    data = m.build()
+    yield "merges-u32", data, "bad_type", "tokenizer", m.at[key, "value"]
+    yield "pre-unknown", byte_level().set("tokenizer.ggml.pre", STRING, "nonsense").build(), "unsupported", "tokenizer", None
+    yield "model-unknown", base().set("tokenizer.ggml.model", STRING, "nonsense").build(), "unsupported", "tokenizer", None
