@@ -132,13 +132,15 @@ void quantized_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
     }
     for (u32 r = 0; r < kTiles; ++r) {
       const F32x16 dw = f_load_f16(tile[r]->d);
+      F32x16 mw;
+      if constexpr (Traits::kHasMin) mw = f_load_f16(tile[r]->m);
       for (u32 t = 0; t < kTokens; ++t) {
         I32x16 whole = dot[r][t];
         if constexpr (Traits::kOffset != 0) {
           whole = whole - i_splat(Traits::kOffset * (x[t]->sum_low + x[t]->sum_high));
         }
         acc[r][t] = acc[r][t] + (dw * f_splat(x[t]->d)) * f_from_int(whole);
-        if constexpr (Traits::kHasMin) acc[r][t] = acc[r][t] + f_load_f16(tile[r]->m) * f_splat(x[t]->sx);
+        if constexpr (Traits::kHasMin) acc[r][t] = acc[r][t] + mw * f_splat(x[t]->sx);
       }
       ++tile[r];
     }

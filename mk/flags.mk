@@ -42,7 +42,8 @@ WASM_FLAGS = --target=wasm32 -nostdlib -mbulk-memory -mmutable-globals -msimd128
 # The instruction sets. Kernels are compiled once for each, at -O3, with these flags and no others: one table, read by all hosts.
 # A new ISA is a line here, kernels/isa/<isa>.cpp, and an entry in kernels/select.cpp.
 ISA_FLAGS_scalar :=
-ISA_FLAGS_swar   :=
+# A compiler that turns 64-bit multiplications into vector code would undo what this table is for.
+ISA_FLAGS_swar   := -fno-tree-vectorize -fno-tree-slp-vectorize
 ISA_FLAGS_avx2   := -mavx2 -mf16c
 
 ISAS_x86_64 := scalar swar avx2

@@ -257,6 +257,7 @@ def command_test(arguments) -> int:
         with Machine(options) as machine:
             deadline = time.monotonic() + arguments.timeout
             while machine.running() and time.monotonic() < deadline:
+                machine.check_fault()
                 time.sleep(0.1)
                 shown = show_failures(machine.log, shown, arguments.verbose)
             if machine.running():

@@ -50,7 +50,9 @@ DISK_DEVICES = {
 }
 
 POLL_S = 0.02
+LINK_BASE = 0x10000  # of our PE files (mk/flags.mk): what their symbol tables count from
 ESCAPE = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")
+FAULT = re.compile(rb"!!!! X64 Exception Type - ")
 
 
 class MachineError(Exception):
@@ -132,6 +134,18 @@ def fw_cfg_file_name(name: str) -> str:
 
 def strip_escapes(text: str) -> str:
     return ESCAPE.sub("", text).replace("\r", "").replace("\0", "")
+
+
+def describe_fault(serial: str) -> str:
+    """One line about the exception report of EDK2's firmware, with the address to look up in the program's symbols."""
+    kind = re.search(r"Exception Type - \w+\(([^)]*)\)", serial)
+    address = re.search(r"RIP +- +([0-9A-F]+)", serial)
+    image = re.search(r"ImageBase=([0-9A-F]+)", serial)
+    text = f"a processor exception: {kind.group(1) if kind else 'of unknown kind'}"
+    if address and image:
+        offset = int(address.group(1), 16) - int(image.group(1), 16) + LINK_BASE
+        text += f", at {offset:#x} of the program (llvm-symbolizer --obj=...efi {offset:#x})"
+    return text
 
 
 class Machine:
@@ -239,13 +253,23 @@ class Machine:
 
     def wait_exit(self, timeout_s: float) -> int:
         """Waits until the machine ends by itself; returns QEMU's exit code."""
-        try:
-            self.exit_code = self._process.wait(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            raise MachineError(f"the machine did not end within {timeout_s:g} s", self.transcript_tail()) from None
+        deadline = time.monotonic() + timeout_s
+        while self.running():
+            self.check_fault()
+            if time.monotonic() >= deadline:
+                raise MachineError(f"the machine did not end within {timeout_s:g} s", self.transcript_tail())
+            time.sleep(POLL_S)
+        self.exit_code = self._process.returncode
         if self._serial_thread is not None:
             self._serial_thread.join(timeout=5)
         return self.exit_code
+
+    def check_fault(self):
+        """Raises MachineError when the firmware reports a processor exception: nothing more will come."""
+        if FAULT.search(self.serial_bytes) is None:
+            return
+        time.sleep(0.5)  # the rest of the report
+        raise MachineError(describe_fault(self.serial), self.transcript_tail())
 
     # ---- what it says ----
 
@@ -313,6 +337,7 @@ class Machine:
         compiled = re.compile(pattern, re.MULTILINE)
         deadline = time.monotonic() + timeout_s
         while True:
+            self.check_fault()
             ended = not self.running()  # looked at first: what came before the end is still read below
             match = compiled.search(self.log if source == "log" else self.serial, start)
             if match:

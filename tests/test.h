@@ -26,6 +26,20 @@
 
 #include "core/base/types.h"
 
+// What `for (u32 n : {1, 2, 3})` means to the compiler; hosted, it comes with the standard library.
+namespace std {
+template <class Element>
+class initializer_list {
+ public:
+  constexpr const Element* begin() const { return begin_; }
+  constexpr const Element* end() const { return begin_ + size_; }
+
+ private:
+  const Element* begin_ = nullptr;
+  decltype(sizeof(0)) size_ = 0;
+};
+}  // namespace std
+
 namespace lbm::test {
 
 struct TestCase {

@@ -165,7 +165,7 @@ ExitCode run(const RunFlags& flags) {
   if (flags.json) {
     print_json(describe_run(model, sink, stats, params));
   } else if (flags.digest) {
-    write_stdout("digest " + to_string(to_hex(stats.digest).str()) + "\n");
+    write_stdout("[digest] " + to_string(to_hex(stats.digest).str()) + "\n");
   }
   print_stats(model, stats, params);
   return stats.stop == StopReason::kInterrupted ? ExitCode::kInterrupted : ExitCode::kOk;

@@ -95,9 +95,9 @@ bool color_wanted(int descriptor) {
          (term == nullptr || std::strcmp(term, "dumb") != 0);
 }
 
-Terminal::Terminal() : color_(color_wanted(STDOUT_FILENO)) {
+Terminal::Terminal() : terminal_(isatty(STDOUT_FILENO) == 1), color_(color_wanted(STDOUT_FILENO)) {
   install_interrupt_handler();
-  if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 && enter_raw_mode()) {
+  if (terminal_ && isatty(STDIN_FILENO) == 1 && enter_raw_mode()) {
     raw_ = true;
     set_terminal_restorer(leave_raw_mode);
     set_panic_hook(restore_terminal);
@@ -105,6 +105,7 @@ Terminal::Terminal() : color_(color_wanted(STDOUT_FILENO)) {
 }
 
 Terminal::~Terminal() {
+  flush();
   if (!raw_) return;
   leave_raw_mode();
   set_terminal_restorer(nullptr);
@@ -113,10 +114,29 @@ Terminal::~Terminal() {
 
 u32 Terminal::n_column() const {
   struct winsize size = {};
-  if (raw_ && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
+  if (terminal_ && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
     return size.ws_col < kMinColumns ? kMinColumns : size.ws_col;
   }
   return kDefaultColumns;
+}
+
+// One byte of visible text, into line_. A '\r' where nobody looks starts the line again, so its earlier states vanish.
+void Terminal::put(char c) {
+  if (terminal_) {
+    line_ += c;
+    return;
+  }
+  if (c == '\r') {
+    if (overdraw_) {
+      line_.clear();
+    } else {
+      flush();
+    }
+    overdraw_ = true;
+    return;
+  }
+  line_ += c;
+  if (c == '\n') overdraw_ = false;
 }
 
 void Terminal::write(Str utf8) {
@@ -125,24 +145,23 @@ void Terminal::write(Str utf8) {
     return;
   }
   // Drop colour everywhere it is unwanted, and every other sequence where no terminal is there to understand it.
-  std::string plain;
   for (const char c : utf8) {
-    if (escape_.empty()) {
-      if (c == kEscape) {
-        escape_ = c;
-      } else {
-        plain += c;
-      }
+    if (escape_.empty() && c != kEscape) {
+      put(c);
       continue;
     }
     escape_ += c;
-    if (escape_.size() == 2 && c == '[') continue;
-    const bool is_final = escape_.size() == 2 || (c >= '@' && c <= '~');
-    if (!is_final) continue;
-    if (raw_ && c != 'm') plain += escape_;
+    const bool is_introducer = escape_.size() == 1 || (escape_.size() == 2 && c == '[');
+    if (is_introducer || (escape_.size() > 2 && !(c >= '@' && c <= '~'))) continue;
+    if (terminal_ && c != 'm') line_ += escape_;
     escape_.clear();
   }
-  write_all(STDOUT_FILENO, Str(plain.data(), plain.size()));
+  if (!overdraw_) flush();
+}
+
+void Terminal::flush() {
+  write_all(STDOUT_FILENO, to_str(line_));
+  line_.clear();
 }
 
 // ---- input ----------------------------------------------------------------------------------------------------------------
@@ -244,6 +263,7 @@ KeyEvent Terminal::poll_key() {
 }
 
 KeyEvent Terminal::wait_key() {
+  flush();
   while (keys_.empty() && !ended_) {
     if (read_more(Wait::kYes) || !cli::take_interrupt()) continue;
     if (raw_) return {Key::kCtrl, 'c'};

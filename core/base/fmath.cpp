@@ -135,8 +135,10 @@ f64 sqrt_f64(f64 x) { return __builtin_sqrt(x); }
 f32 sqrt_f32(f32 x) { return __builtin_sqrtf(x); }
 
 f64 floor_f64(f64 x) {
-  const f64 rounded = (x + kMagic) - kMagic;
-  return rounded > x ? rounded - 1.0 : rounded;
+  constexpr f64 kAllWhole = 4503599627370496.0;  // 2^52: from here on there are no fractions
+  if (!(x < kAllWhole && x > -kAllWhole)) return x;  // infinities and NaN, too
+  const f64 cut = static_cast<f64>(static_cast<i64>(x));
+  return cut > x ? cut - 1.0 : cut;
 }
 
 }  // namespace lbm

@@ -72,7 +72,7 @@ struct Generator {
   Sampler& sampler;
   Clock& clock;
   Arena& scratch;  // some pieces' worth of bytes are taken and given back
-  Sha256BlockFn sha256_blocks = sha256_blocks_portable;  // KernelTable::sha256_blocks
+  Sha256BlockFn sha256_blocks = nullptr;  // KernelTable::sha256_blocks; null: the portable one
 };
 
 // Answers `prompt`. `interrupt` is asked before every batch of the prompt and before every decoded token.

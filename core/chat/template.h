@@ -20,8 +20,13 @@ struct TemplateLimits {
   u64 output_bytes = 16 * kMiB;
 };
 
+struct TemplateSyntax;
+
 class ChatTemplate {
  public:
+  static constexpr u64 kMaxSourceBytes = 256 * kKiB;
+  static constexpr u32 kMaxParseDepth = 64;  // of brackets and blocks
+
   // Parses `source` (which must outlive the template: literals are views). The syntax tree is taken from `arena`.
   // Errors: kBadSyntax with the byte offset; kUnsupported names the tag, filter, test or function that this build lacks.
   [[nodiscard]] static Result<ChatTemplate*> parse(Arena& arena, Str source);
@@ -34,11 +39,7 @@ class ChatTemplate {
                                                        Arena& scratch, Str* exception) const;
 
  private:
-  struct Node;
-  friend class TemplateParser;
-  friend class TemplateRunner;
-  const Node* root_ = nullptr;
-  Str source_;
+  const TemplateSyntax* syntax_ = nullptr;
 };
 
 }  // namespace lbm

@@ -43,37 +43,6 @@ bool loop_attribute(const LoopObject& loop, Str name, TemplateValue* out) {
   return true;
 }
 
-// An attribute proper: a method or a variable of an object. False in `found` where there is none.
-bool own_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out, bool* found) {
-  *found = true;
-  if (v.is(TemplateKind::kNamespace)) {
-    const TemplateMap& attributes = static_cast<const NamespaceObject*>(v.pointer())->attributes;
-    if (!budget.spend(1 + attributes.size() / 8)) return false;
-    const TemplateValue* value = attributes.find(name);
-    *found = value != nullptr;
-    if (*found) *out = *value;
-    return true;
-  }
-  if (v.is(TemplateKind::kLoop) && loop_attribute(*static_cast<const LoopObject*>(v.pointer()), name, out)) return true;
-  if (v.is(TemplateKind::kMacro) && name == "name") {
-    *out = TemplateValue::markup(static_cast<const MacroObject*>(v.pointer())->syntax->name);
-    return true;
-  }
-  if (is_forbidden_method(v, name)) {
-    *out = TemplateValue::forbidden(name);
-    return true;
-  }
-  const TemplateBuiltin* builtin = find_template_method(v, name);
-  *found = builtin != nullptr;
-  if (!*found) return true;
-  MethodObject* method = budget.make<MethodObject>();
-  if (method == nullptr) return false;
-  method->self = v;
-  method->method = builtin;
-  *out = TemplateValue::object(TemplateKind::kMethod, method);
-  return true;
-}
-
 // v[index] of a sequence. False in `found` where the index is out of range.
 bool item_at(TemplateBudget& budget, TemplateValue v, i64 index, TemplateValue* out, bool* found) {
   u64 size = 0;
@@ -86,7 +55,7 @@ bool item_at(TemplateBudget& budget, TemplateValue v, i64 index, TemplateValue* 
     return budget.spend_bytes(begin) && slice_text(budget, v, begin, begin + character_at(v.text(), begin), out);
   }
   if (v.is(TemplateKind::kRange)) {
-    *out = markup_int(static_cast<const RangeObject*>(v.pointer())->at(static_cast<u32>(index)));
+    *out = markup_int(static_cast<const RangeObject*>(v.pointer())->at(index));
   } else {
     *out = v.as_list()[static_cast<u32>(index)];
   }
@@ -110,6 +79,7 @@ bool slice_bound(TemplateBudget& budget, TemplateValue part, i64 when_absent, i6
 
 struct SliceRange {
   i64 begin = 0;
+  i64 end = 0;
   i64 step = 1;
   u32 n = 0;
 };
@@ -129,7 +99,7 @@ bool resolve_slice(TemplateBudget& budget, const SliceBounds& bounds, i64 size, 
   if (!slice_bound(budget, bounds.end, step < 0 ? -1 : size, size, step < 0, &end)) return false;
   const i64 span = step < 0 ? begin - end : end - begin;
   const i64 stride = step < 0 ? -step : step;
-  *out = {begin, step, span <= 0 ? 0 : static_cast<u32>((span + stride - 1) / stride)};
+  *out = {begin, end, step, span <= 0 ? 0 : static_cast<u32>((span + stride - 1) / stride)};
   return true;
 }
 
@@ -241,10 +211,40 @@ bool list_of(TemplateBudget& budget, TemplateValue v, TemplateList** out) {
   return true;
 }
 
+bool get_own_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out, bool* found) {
+  *found = true;
+  if (v.is(TemplateKind::kNamespace)) {
+    const TemplateMap& attributes = static_cast<const NamespaceObject*>(v.pointer())->attributes;
+    if (!budget.spend(1 + attributes.size() / 8)) return false;
+    const TemplateValue* value = attributes.find(name);
+    *found = value != nullptr;
+    if (*found) *out = *value;
+    return true;
+  }
+  if (v.is(TemplateKind::kLoop) && loop_attribute(*static_cast<const LoopObject*>(v.pointer()), name, out)) return true;
+  if (v.is(TemplateKind::kMacro) && name == "name") {
+    *out = TemplateValue::markup(static_cast<const MacroObject*>(v.pointer())->syntax->name);
+    return true;
+  }
+  if (is_forbidden_method(v, name)) {
+    *out = TemplateValue::forbidden(name);
+    return true;
+  }
+  const TemplateBuiltin* builtin = find_template_method(v, name);
+  *found = builtin != nullptr;
+  if (!*found) return true;
+  MethodObject* method = budget.make<MethodObject>();
+  if (method == nullptr) return false;
+  method->self = v;
+  method->method = builtin;
+  *out = TemplateValue::object(TemplateKind::kMethod, method);
+  return true;
+}
+
 bool get_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out) {
   if (v.is(TemplateKind::kUndefined)) return fail_type(budget, "", v);
   bool found = false;
-  if (!own_attribute(budget, v, name, out, &found) || found) return budget.ok();
+  if (!get_own_attribute(budget, v, name, out, &found) || found) return budget.ok();
   TemplateValue* entry = nullptr;
   if (v.is(TemplateKind::kMap) && !find_key(budget, v.as_map(), TemplateValue::text(name), &entry)) return false;
   *out = entry == nullptr ? TemplateValue::undefined(name) : *entry;
@@ -264,7 +264,7 @@ bool get_item(TemplateBudget& budget, TemplateValue v, TemplateValue key, Templa
                                   v.is(TemplateKind::kRange))) {
     if (!item_at(budget, v, key.as_int(), out, &found)) return false;
   }
-  if (!found && key.is(TemplateKind::kString) && !own_attribute(budget, v, key.text(), out, &found)) return false;
+  if (!found && key.is(TemplateKind::kString) && !get_own_attribute(budget, v, key.text(), out, &found)) return false;
   if (!found) *out = TemplateValue::undefined(key.is(TemplateKind::kString) ? key.text() : Str("item"));
   return true;
 }
@@ -304,10 +304,10 @@ bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bound
     const RangeObject& whole = *static_cast<const RangeObject*>(v.pointer());
     RangeObject* part = budget.make<RangeObject>();
     if (part == nullptr) return false;
-    part->start = range.n == 0 ? whole.start : whole.at(static_cast<u32>(range.begin));
+    part->start = whole.at(range.begin);
     part->step = static_cast<i64>(static_cast<u64>(whole.step) * static_cast<u64>(range.step));
     part->size = range.n;
-    part->stop = part->at(range.n);
+    part->stop = whole.at(range.end);
     *out = TemplateValue::object(TemplateKind::kRange, part).with_origin(v.origin());
     return true;
   }

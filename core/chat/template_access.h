@@ -19,6 +19,8 @@ namespace lbm {
 
 // v.name: methods first, then keys of a map. Undefined where there is neither.
 [[nodiscard]] bool get_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out);
+// The method or variable `name` of v, leaving keys aside.
+[[nodiscard]] bool get_own_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out, bool* found);
 // v[key]: items first, then methods.
 [[nodiscard]] bool get_item(TemplateBudget& budget, TemplateValue v, TemplateValue key, TemplateValue* out);
 // v.a.0.b, as the `attribute` argument of filters spells it; `path` may also be an integer.

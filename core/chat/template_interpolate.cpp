@@ -12,6 +12,7 @@ struct Conversion {
   char type = '\0';
   char align = '\0';  // '<' '>' '^' '=' or '\0' for what the type does by itself
   Str fill = " ";
+  bool fill_markup = false;  // what fills is as the format is
   bool plus = false;
   bool space = false;
   bool alternate = false;
@@ -41,10 +42,10 @@ void write_padded(TextBuilder& text, const Conversion& c, Str sign, TemplateValu
   const char align = c.align != '\0' ? c.align : is_number ? '>' : '<';
   const u64 before = align == '<' ? 0 : align == '^' ? n_fill / 2 : n_fill;
   if (align == '=') text.append(sign, markup);
-  for (u64 i = 0; i < before; ++i) text.append(c.fill, true);
+  for (u64 i = 0; i < before; ++i) text.append(c.fill, c.fill_markup);
   if (align != '=') text.append(sign, markup);
   text.append(body);
-  for (u64 i = before; i < n_fill; ++i) text.append(c.fill, true);
+  for (u64 i = before; i < n_fill; ++i) text.append(c.fill, c.fill_markup);
 }
 
 Str sign_of(const Conversion& c, bool negative) {
@@ -104,7 +105,7 @@ bool write_number(TemplateBudget& budget, TextBuilder& text, const Conversion& c
   if (c.type == '%') body.append("%", v.is_markup());
   TemplateValue out;
   if (!body.finish(&out)) return false;
-  write_padded(text, c, sign_of(c, negative), out.with_origin(v.origin()), true);
+  write_padded(text, c, sign_of(c, negative), out, true);
   return budget.ok();
 }
 
@@ -291,8 +292,9 @@ bool read_spec(TemplateBudget& budget, Str spec, Conversion* c) {
   return true;
 }
 
-bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, TemplateValue v) {
+bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, bool spec_markup, TemplateValue v) {
   Conversion c;
+  c.fill_markup = spec_markup;
   if (!read_spec(budget, spec, &c)) return false;
   if (is_number(v) && c.type != 's' && !(v.is(TemplateKind::kBool) && c.type == '\0')) {
     if (c.type == '\0' && v.is(TemplateKind::kInt)) c.type = 'd';
@@ -328,6 +330,7 @@ bool percent_format(TemplateBudget& budget, TemplateValue format, TemplateValue 
   for (usize at = source.find("%"); at != Str::kNone; at = source.find("%", plain)) {
     text.append_slice(format, plain, at);
     Conversion c;
+    c.fill_markup = format.is_markup();
     TemplateValue value = TemplateValue::absent();
     if (++at < source.size() && source[at] == '(') {
       const usize close = source.find(")", at);
@@ -398,7 +401,7 @@ bool brace_format(TemplateBudget& budget, TemplateValue format, const TemplateLi
     } else if (bang != Str::kNone) {
       return budget.fail(ErrorCode::kUnsupported, "this build lacks the conversion, line", conversion);
     }
-    if (!write_field(budget, text, spec, value)) return false;
+    if (!write_field(budget, text, spec, format.is_markup(), value)) return false;
     at = close;
     plain = close + 1;
   }

@@ -63,7 +63,7 @@ class JsonWriter {
     if (known != Str::kNone) {
       text_.append("\\", markup);
       text_.append(kLetters.slice(known, 1), markup);
-    } else if (c < 0x20 || (style_.ensure_ascii && c >= 0x7F && c < 0x10000 && c != 0x7F)) {
+    } else if (c < 0x20 || (style_.ensure_ascii && c >= 0x7F && c < 0x10000)) {
       write_unicode_escape(c, markup);
     } else if (style_.ensure_ascii && c >= 0x10000) {
       write_unicode_escape(0xD800 + ((c - 0x10000) >> 10), markup);
@@ -82,11 +82,10 @@ class JsonWriter {
       for (usize at = 0; at < pieces.bytes.size() && budget_.ok();) {
         const usize n = character_at(pieces.bytes, at);
         const u32 c = codepoint_at(pieces.bytes, at);
-        const bool special = c < 0x20 || c == '"' || c == '\\' || (style_.ensure_ascii && c >= 0x80);
+        const bool special = c < 0x20 || c == '"' || c == '\\' || (style_.ensure_ascii && c >= 0x7F);
         if (special) {
           text_.append(pieces.bytes.slice(plain, at - plain), pieces.markup);
-          if (write_escape(c, pieces.markup)) plain = at + n;
-          else plain = at;
+          plain = write_escape(c, pieces.markup) ? at + n : at;
         }
         at += n;
       }
@@ -103,7 +102,8 @@ class JsonWriter {
 
   void write_separator(TemplateValue separator, bool markup) {
     // A separator of the template stays markup only in a list of the template.
-    text_.append(markup ? separator : separator.with_origin(origin_of(false)));
+    if (markup) text_.append(separator);
+    else text_.append(separator.text(), false);
   }
 
   void write_list(TemplateValue v) {

@@ -403,10 +403,4 @@ IntegerParse parse_integer_text(Str text, u32 base, i64& out) {
   return IntegerParse::kOk;
 }
 
-f64 floor_f64(f64 v) {
-  if (!is_finite(v) || v >= 4503599627370496.0 || v <= -4503599627370496.0) return v;  // 2^52: all are whole
-  const f64 cut = static_cast<f64>(static_cast<i64>(v));
-  return cut > v ? cut - 1 : cut;
-}
-
 }  // namespace lbm

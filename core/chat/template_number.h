@@ -2,6 +2,7 @@
 // every rounding (half to even) is decided on that fraction.
 #pragma once
 
+#include "core/base/fmath.h"  // floor_f64
 #include "core/base/span.h"
 #include "core/base/types.h"
 
@@ -27,7 +28,6 @@ enum class IntegerParse : u8 { kOk, kMalformed, kTooLarge };
 // for it).
 [[nodiscard]] IntegerParse parse_integer_text(Str text, u32 base, i64& out);
 
-[[nodiscard]] f64 floor_f64(f64 v);
 [[nodiscard]] inline bool is_finite(f64 v) { return v - v == 0; }
 
 }  // namespace lbm

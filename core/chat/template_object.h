@@ -16,8 +16,8 @@ struct RangeObject {  // kRange
   i64 step = 1;
   u32 size = 0;
   // Modulo 2^64: every item fits, though the steps between them need not.
-  [[nodiscard]] i64 at(u32 index) const {
-    return static_cast<i64>(static_cast<u64>(start) + index * static_cast<u64>(step));
+  [[nodiscard]] i64 at(i64 index) const {
+    return static_cast<i64>(static_cast<u64>(start) + static_cast<u64>(index) * static_cast<u64>(step));
   }
 };
 

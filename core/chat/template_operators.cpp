@@ -70,7 +70,8 @@ bool add(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateValue
   }
   TemplateList* joined = budget.make<TemplateList>();
   if (joined == nullptr) return false;
-  for (const TemplateValue& half : {a, b}) {
+  const TemplateValue halves[] = {a, b};
+  for (const TemplateValue& half : halves) {
     for (const TemplateValue& item : half.as_list().items()) {
       if (!budget.spend(1)) return false;
       const Status added = joined->append(budget.arena(), item);

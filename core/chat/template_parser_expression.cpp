@@ -83,6 +83,7 @@ bool TemplateParser::parse_expression(Expr** out) {
   TemplateNesting level(budget_);
   if (!level.ok()) return false;
   PostfixOp* const unknown = unknown_;
+  bool conditional = false;
   for (;;) {
     Expr* yes = nullptr;
     if (!parse_binary(kOrLevel, &yes)) return false;
@@ -90,7 +91,7 @@ bool TemplateParser::parse_expression(Expr** out) {
     while (at_word("if")) {
       ConditionalExpr* node = make<ConditionalExpr>(ExprKind::kConditional);
       if (node == nullptr || !advance() || !parse_binary(kOrLevel, &node->test)) return false;
-      unknown_ = unknown;  // what a condition guards may name a filter that is not there
+      conditional = true;
       node->yes = yes;
       if (at_word("else")) {
         if (!advance()) return false;
@@ -103,6 +104,7 @@ bool TemplateParser::parse_expression(Expr** out) {
     }
     if (closed) continue;
     *out = yes;
+    if (conditional) unknown_ = unknown;  // what a condition guards may name a filter that is not there
     return true;
   }
 }

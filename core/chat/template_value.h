@@ -139,6 +139,8 @@ class TemplateMap {
   [[nodiscard]] Status add(Arena& arena, TemplateValue key, TemplateValue v);
   [[nodiscard]] const TemplateValue* find(Str key) const;  // nullptr where there is none
   [[nodiscard]] TemplateValue* find(Str key);
+  // Forgets the entries and keeps their memory.
+  void clear() { size_ = 0; }
   [[nodiscard]] u32 size() const { return size_; }
   [[nodiscard]] Span<Entry> entries() const { return {entries_, size_}; }
 

@@ -139,6 +139,13 @@ Result<ModelConfig> read_config(const ModelFile& file) {
     return fail(ErrorCode::kUnsupported, "architecture this build does not run; it runs llama")
         .about(architecture.value());
   }
+  Result<u64> n_file = file.get_u64_or("split.count", 1, 0, 65535);
+  if (!n_file.ok()) return n_file.error();
+  if (n_file.value() > 1) {
+    return fail(ErrorCode::kUnsupported, "one part of a model that was split; merge it with gguf-split. Parts")
+        .about("split.count")
+        .with(n_file.value());
+  }
   ModelConfig config;
   ConfigReader reader(file, family->architecture);
   const Str name(family->architecture);

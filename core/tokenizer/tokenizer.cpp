@@ -182,7 +182,11 @@ void Tokenizer::Impl::load_byte_level_tokens() {
     char character[4];
     const u32 n = encode_utf8(kByteLevel.codepoint_of[byte], character);
     const u32 id = vocab.find(Str(character, n));
-    if (is_mergeable(id)) byte_tokens[byte] = id;
+    if (!is_mergeable(id)) continue;
+    // A user-defined token stands for its spelling as it is, so it is the byte only where both are the same. (DeepSeek's files
+    // have such tokens for the bytes that UTF-8 never has.)
+    if (vocab.type(id) == TokenType::kUserDefined && n != 1) continue;
+    byte_tokens[byte] = id;
   }
   // EF BF BD in the alphabet.
   const u32 replacement = vocab.find("\xC3\xAF\xC2\xBF\xC2\xBD");

@@ -34,12 +34,14 @@ class Tokenizer {
   // pre-tokenizer this build has not got, by name.
   [[nodiscard]] static Result<Tokenizer*> create(Arena& arena, const ModelFile& file);
 
-  // Encodes `text`. Work memory comes from `scratch` and is given back. `out` needs room for text.size() + 3 ids at most.
-  // Errors: kLimit  `out` is too small.   kOutOfMemory  scratch is too small.
+  // Encodes `text`. Work memory comes from `scratch` and is given back. Room for text.size() + 3 ids is enough for every
+  // vocabulary that spells a space as one token and has no special tokens of a single byte.
+  // Errors: kLimit  `out` is too small (its contents are then unspecified), or the text is above 1 GiB.
+  //         kOutOfMemory  scratch is too small.
   [[nodiscard]] Result<u32> encode(Str text, EncodeOptions options, Span<u32> out, Arena& scratch) const;
 
-  // Encodes the segments as one text; special tokens are recognised in markup only. BOS/EOS are never added: a template
-  // writes its own.
+  // Encodes the segments as one text; control tokens are recognised in markup only. BOS/EOS are never added: a template
+  // writes its own. Errors: as encode().
   [[nodiscard]] Result<u32> encode_segments(Span<const TextSegment> segments, Span<u32> out, Arena& scratch) const;
 
   // Bytes of scratch that encode() takes for a text of n bytes.
@@ -51,7 +53,9 @@ class Tokenizer {
   [[nodiscard]] Str piece(u32 id, bool show_special, Span<char> buffer) const;
   [[nodiscard]] u32 max_piece_bytes() const;
 
-  // The text of `ids`. SentencePiece drops the one space that it added at the front when `at_start`.
+  // The text of `ids`. SentencePiece drops the one space that it added at the front when `at_start`. Where the pre-tokenizer's
+  // models were trained so (gpt-2, llama-bpe and others), spaces before punctuation are dropped as in the reference; piece()
+  // never does that, so joined pieces are the exact text.
   // Errors: kLimit  `out` is too small.
   [[nodiscard]] Result<Str> decode(Span<const u32> ids, bool show_special, bool at_start, Span<char> out) const;
 

@@ -11,7 +11,32 @@
 
 constexpr u32 kPart = 4;
 #include "kernels/simd/lanes.inl.h"
-#include "kernels/simd/half_portable.inl.h"
+
+// Lanes that were computed one by one go to their vector through memory. Left alone, the compiler would build the vector with
+// shuffles, and a shuffle is a call under emulation.
+template <class Vector, class Lane>
+LBM_LANE Vector gather_lanes(Lane (&lane)[kLanes]) {
+  Vector v;
+  __asm__ volatile("" : "+m"(lane));
+  __builtin_memcpy(&v, lane, sizeof(v));
+  return v;
+}
+
+// f16 lanes in integer arithmetic; only subnormal halves and zero take the general formula. Finite halves only.
+LBM_LANE F32x16 f_load_f16(const u16* p) {
+  u32 lane[kLanes];
+  for (u32 i = 0; i < kLanes; ++i) {
+    const u32 half = p[i];
+    lane[i] = (half & 0x7c00) != 0 ? ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + 0x38000000u)
+                                   : __builtin_bit_cast(u32, f16_to_f32(static_cast<u16>(half)));
+  }
+  return gather_lanes<F32x16>(lane);
+}
+LBM_LANE void f_store_f16(u16* p, F32x16 v) {
+  f32 lane[kLanes];
+  f_store(lane, v);
+  for (u32 i = 0; i < kLanes; ++i) p[i] = f32_to_f16(lane[i]);
+}
 
 constexpr u32 kDecodeTiles = 4;
 constexpr u32 kPrefillTiles = 2;
@@ -73,9 +98,7 @@ LBM_LANE I32x16 small_finish(SmallSum sum) {
     lane[2 * i] = static_cast<i32>((biased >> 16) & 0xffff) - 0x8000;
     lane[2 * i + 1] = static_cast<i32>(biased >> 48) - 0x8000;
   }
-  I32x16 r;
-  __builtin_memcpy(&r, lane, sizeof(r));
-  return r;
+  return gather_lanes<I32x16>(lane);
 }
 
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
@@ -89,6 +112,5 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
     lane[2 * i] += static_cast<i32>((even >> 16) & 0xffff) + static_cast<i32>((odd >> 16) & 0xffff) - 0x10000;
     lane[2 * i + 1] += static_cast<i32>(even >> 48) + static_cast<i32>(odd >> 48) - 0x10000;
   }
-  __builtin_memcpy(&acc, lane, sizeof(lane));
-  return acc;
+  return gather_lanes<I32x16>(lane);
 }

@@ -9,6 +9,7 @@
 #include "efi/firmware.h"
 #include "efi/panic.h"
 #include "tests/bare/machine.h"
+#include "tests/bare/save_point.h"
 #include "tests/test.h"
 
 namespace lbm::test {
@@ -19,7 +20,7 @@ namespace {
 [[gnu::section(".lbmtest$z"), gnu::used]] const TestCase* const g_last = nullptr;
 
 // Where a failed REQUIRE continues. Nothing between has a destructor that matters: the core owns no resources.
-void* g_after_case[5];
+constinit SavePoint g_after_case = {};
 
 struct Counters {
   u32 n_check = 0;
@@ -45,7 +46,7 @@ void run_case(const TestCase& test) {
   const u64 begin_us = bare::clock().now_us();
   g_running = &test;
   efi::restore_float_state();
-  if (__builtin_setjmp(g_after_case) == 0) test.body();
+  if (lbm_save_point(&g_after_case) == 0) test.body();
   g_running = nullptr;
   ++g_counters.n_case;
   const bool passed = g_counters.n_failed_check == n_failed_before;
@@ -70,7 +71,7 @@ void require(bool passed, const char* expression, const char* file, u32 line) {
   if (passed) return;
   ++g_counters.n_failed_check;
   show_failure("REQUIRE", expression, file, line);
-  __builtin_longjmp(g_after_case, 1);
+  lbm_return_to(&g_after_case);
 }
 
 static void run_all() {

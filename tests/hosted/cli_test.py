@@ -438,7 +438,7 @@ class TinyModels(unittest.TestCase):
         self.assertEqual((quiet, err), (out, ""))
         with_digest, _ = lbm(*arguments, "-p", "hello world", "--digest")
         digest = lbm_json(*arguments, "-p", "hello world", "--json")["digest"]
-        self.assertEqual(with_digest, out + b"digest " + digest.encode() + b"\n")
+        self.assertEqual(with_digest, out + b"[digest] " + digest.encode() + b"\n")
 
     def test_context_end_is_said(self):
         path, _ = self.reference("llama-mha")
@@ -600,7 +600,17 @@ class Chat(unittest.TestCase):
     def test_piped_conversation(self):
         out, _ = lbm("chat", "-m", self.any_model(), "--temp", 0, "-n", 8, "-c", 256, stdin="hello\n/stats\n/exit\n")
         self.assertNotIn(b"\x1b", out)
-        self.assertGreater(len(out), 40)
+        self.assertNotIn(b"\r", out)
+        self.assertEqual(out.count(b"Loading "), 1)
+        self.assertIn(b"\nYou: hello\n", out)
+        self.assertIn(b"\nAI: ", out)
+        self.assertIn(b"\n[stats] ", out)
+
+    def test_digest_of_chat_is_that_of_run(self):
+        model = self.any_model()
+        out, _ = lbm("chat", "-m", model, "--temp", 0, "-n", 8, "-c", 256, "--digest", stdin="hello\n")
+        report = lbm_json("run", "-m", model, "--chat", "--temp", 0, "-n", 8, "-c", 256, "--json", "-p", "hello")
+        self.assertIn(b"\n[digest] " + report["digest"].encode() + b"\n", out)
 
     def test_end_of_input_ends_the_chat(self):
         lbm("chat", "-m", self.any_model(), stdin="")

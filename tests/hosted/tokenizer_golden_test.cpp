@@ -4,9 +4,11 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "core/base/pcg32.h"
 #include "core/tokenizer/tokenizer.h"
 #include "tests/hosted/golden.h"
 #include "tests/hosted/memory_source.h"
@@ -23,9 +25,9 @@ Str view(const std::string& text) { return {text.data(), text.size()}; }
 // A vocabulary with the memory that it lives in.
 class LoadedTokenizer {
  public:
-  explicit LoadedTokenizer(const std::string& path) : source_(metadata_of(path)), memory_(kMemory), scratch_memory_(kMemory) {
-    arena_.add_range({memory_.data(), memory_.size()});
-    scratch_.add_range({scratch_memory_.data(), scratch_memory_.size()});
+  explicit LoadedTokenizer(const std::string& path) : source_(read_bytes(path)) {
+    arena_.add_range({memory_.get(), kMemory});
+    scratch_.add_range({scratch_memory_.get(), kMemory});
     Result<ModelFile> file = ModelFile::open(source_, arena_);
     if (!file.ok()) {
       error_ = message(file.error());
@@ -54,14 +56,6 @@ class LoadedTokenizer {
     return out;
   }
 
-  Ids encode(const std::vector<TextSegment>& segments) {
-    Ids out(4096);
-    const Result<u32> n = tokenizer_->encode_segments({segments.data(), segments.size()}, {out.data(), out.size()}, scratch_);
-    REQUIRE(n.ok());
-    out.resize(n.value());
-    return out;
-  }
-
   std::string decode(const Ids& ids) {
     std::string out(ids.size() * tokenizer_->max_piece_bytes(), '\0');
     const Result<Str> text = tokenizer_->decode({ids.data(), ids.size()}, true, true, {out.data(), out.size()});
@@ -80,13 +74,8 @@ class LoadedTokenizer {
     return out;
   }
 
-  Arena& scratch() { return scratch_; }
-
  private:
   static constexpr usize kMemory = 80 << 20;
-
-  // Weights are not needed, but the file must keep its length.
-  static std::vector<u8> metadata_of(const std::string& path) { return read_bytes(path); }
 
   static std::string message(const Error& error) {
     char text[300];
@@ -95,8 +84,8 @@ class LoadedTokenizer {
   }
 
   MemorySource source_;
-  std::vector<u8> memory_;
-  std::vector<u8> scratch_memory_;
+  std::unique_ptr<u8[]> memory_ = std::make_unique_for_overwrite<u8[]>(kMemory);  // pages that are not used cost nothing
+  std::unique_ptr<u8[]> scratch_memory_ = std::make_unique_for_overwrite<u8[]>(kMemory);
   Arena arena_;
   Arena scratch_;
   ModelFile file_;
@@ -219,6 +208,54 @@ TEST_CASE("tiny models: their tokenizers give the ids of the reference", "[token
     ++n_model;
   }
   CHECK(n_model > 20);
+}
+
+TEST_CASE("random bytes come back from the pieces of byte-level vocabularies", "[tokenizer][golden]") {
+  for (const char* name : {"gpt-2", "llama-bpe", "qwen2"}) {
+    const std::string path = golden_path(std::string("tokenizers/ggml-vocab-") + name + ".gguf");
+    if (path.empty()) {
+      WARN("skipped: no golden data");
+      return;
+    }
+    LoadedTokenizer tokenizer(path);
+    REQUIRE(tokenizer.ok());
+    Pcg32 random(42, 1);
+    u32 n_wrong = 0;
+    for (u32 round = 0; round < 2000; ++round) {
+      std::string text(random.next() % 60, ' ');
+      const u32 kind = random.next() % 3;  // any byte; printable; few different ones
+      for (char& c : text) {
+        const u32 number = random.next();
+        c = kind == 2 ? "\xE2\x82 a\n\xF0"[number % 6] : static_cast<char>(kind == 0 ? number : ' ' + number % 95);
+      }
+      n_wrong += tokenizer.join_pieces(tokenizer.encode(text, false, false)) == text ? 0u : 1u;
+    }
+    INFO(name);
+    CHECK(n_wrong == 0);
+  }
+}
+
+// Where time grew with the square of the length, each of these would take hours; recursion would end the process.
+TEST_CASE("a million equal characters are encoded in linear time", "[tokenizer][golden]") {
+  for (const char* name : {"gpt-2", "llama-spm", "qwen2"}) {
+    const std::string path = golden_path(std::string("tokenizers/ggml-vocab-") + name + ".gguf");
+    if (path.empty()) {
+      WARN("skipped: no golden data");
+      return;
+    }
+    LoadedTokenizer tokenizer(path);
+    REQUIRE(tokenizer.ok());
+    for (const char* part : {"A", " ", ".", "\n", "\xE4\xB8\xAD", "\xCC\x81", "\xED\xA0\x80", "\xC0\x80", "\xF0\x9F\x99", "<"}) {
+      std::string text;
+      while (text.size() < 1 << 20) text += part;
+      const Ids ids = tokenizer.encode(text, false, true);
+      std::string joined = tokenizer.join_pieces(ids);
+      if (tokenizer->model_name() == "llama") joined.erase(0, 1);  // the space in front
+      INFO(name << ' ' << json(std::string(part)).dump(-1, ' ', true, json::error_handler_t::replace));
+      const bool same = joined == text;  // a failure should not print two megabytes
+      CHECK(same);
+    }
+  }
 }
 
 }  // namespace lbm::test

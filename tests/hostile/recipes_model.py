@@ -1,8 +1,8 @@
 """G33 to G40: a sound container around a model that can not be."""
 import struct
 
-from base_models import N_EMBD, N_FF, N_HEAD, N_HEAD_KV, N_LAYER, N_VOCAB, base
-from gguf_writer import ARRAY, BOOL, F32, F64, I32, I64, STRING, T_F32, T_I8, T_Q4_0, T_Q8_0, U16, U32, U8, Tensor, u32
+from base_models import N_EMBD, N_FF, N_LAYER, N_VOCAB, base
+from gguf_writer import ARRAY, BOOL, F32, F64, I32, I64, STRING, T_F32, T_I8, T_Q4_0, T_Q8_0, U16, U32, U8, Tensor
 from recipe import recipe
 
 

@@ -90,7 +90,8 @@ def merges():
                                ("self", "t t", "mismatch")]:
         yield f"merge-{name}", put([merge] + MERGES[1:]), error, "tokenizer", None
     yield "merge-twice", put(MERGES + ["t h"]), "duplicate", "tokenizer", None
-    yield "merge-2-20", put([f"{byte_characters()[i % 256]} q" for i in range(2**20)]), "limit", "tokenizer", None
+    letters = byte_characters()
+    yield "merge-2-20", put([f"{letters[i % 256]} q" for i in range(2**20)]), "limit", "tokenizer", None
     yield "merges-missing", byte_level().drop(key).build(), "missing", "tokenizer", None
     m = byte_level().set(key, ARRAY, (U32, [1, 2]))
     data = m.build()
