@@ -57,6 +57,7 @@ Result<std::unique_ptr<FileSource>> FileSource::open(const std::string& path) {
 FileSource::~FileSource() { ::close(descriptor_); }
 
 Status FileSource::read(u64 offset, Span<u8> out) {
+  if (offset > size_) return fail(ErrorCode::kTruncated, "the file ends early").at(size_);
   usize n_done = 0;
   while (n_done < out.size()) {
     const ssize_t n =

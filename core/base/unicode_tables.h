@@ -1,8 +1,10 @@
-// What the Unicode character database says of a code point, as far as this project asks: its class and its width.
+// What the Unicode character database says of a code point, as far as this project asks: its class
+// and its width.
 //
-// unicode_tables.cpp is generated (scripts/gen_unicode_tables.py). The classes are the general categories that pre-tokenizers
-// tell apart. White_Space is a property, not a category, but no character that has it is in any of the others here, so it is a
-// class of its own: what is \s to a regular expression.
+// unicode_tables.cpp is generated (scripts/gen_unicode_tables.py). The classes are the general
+// categories that pre-tokenizers tell apart. White_Space is a property, not a category, but no
+// character that has it is in any of the others here, so it is a class of its own: what is \s to a
+// regular expression.
 #pragma once
 
 #include "core/base/types.h"

@@ -13,8 +13,9 @@ constexpr bool is_continuation(u8 byte) { return (byte & 0xC0) == 0x80; }
 // The smallest code point that needs n bytes: what is below it is overlong.
 constexpr u32 kSmallest[5] = {0, 0, 0x80, 0x800, 0x10000};
 
-// Whether `byte` may follow the first `n` bytes of a sequence. The second byte decides over overlong forms, surrogates and what
-// is beyond U+10FFFF, so that a sequence which can not become valid is given up at the first byte that shows it.
+// Whether `byte` may follow the first `n` bytes of a sequence. The second byte decides over
+// overlong forms, surrogates and what is beyond U+10FFFF, so that a sequence which can not become
+// valid is given up at the first byte that shows it.
 bool may_follow(const char* sequence, u32 n, u8 byte) {
   if (!is_continuation(byte)) return false;
   if (n != 1) return true;
@@ -51,7 +52,9 @@ Utf8Char decode_utf8(Str text) {
     if (!is_continuation(byte)) return kInvalid;
     codepoint = (codepoint << 6) | (byte & 0x3Fu);
   }
-  if (codepoint < kSmallest[n] || codepoint > kMaxCodepoint || is_surrogate(codepoint)) return kInvalid;
+  if (codepoint < kSmallest[n] || codepoint > kMaxCodepoint || is_surrogate(codepoint)) {
+    return kInvalid;
+  }
   return {codepoint, static_cast<u8>(n), true};
 }
 

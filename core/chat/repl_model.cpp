@@ -32,9 +32,10 @@ class LoadProgress final : public LoadObserver {
   void draw(u64 n_done, u64 n_total, u64 us) {
     TextBuffer<400> line;
     const f64 rate = us == 0 ? 0.0 : mib(n_done) * 1e6 / static_cast<f64>(us);
-    line.print("Loading {}: {:3} % of {:.1} MiB, {:.1} MB/s (Esc cancels)  ", label_,
+    // The name comes last: where the row is short it is the name that is cut.
+    line.print("Loading {:3} % of {:.1} MiB, {:.1} MB/s, Esc cancels: {}  ",
                n_total == 0 ? 100 : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
-               mib(n_total), rate * 1.048576);
+               mib(n_total), rate * 1.048576, label_);
     console_.write("\r");
     // Never into the last column: the line would move on, and '\r' would not come back to it.
     const Str text = line.text();
@@ -229,6 +230,10 @@ Status Repl::take_sampler() {
 void Repl::print_model_line() {
   const ModelConfig& config = engine_->model().config;
   const Session& session = engine_->session();
+  if (settings_.integer(Setting::kVerbose) > 0) {
+    out_.line("GGUF detected: ctx={} dim={} layers={} heads={} kv_heads={}", config.n_ctx_train, config.n_embd, config.n_layer,
+              config.n_head, config.n_head_kv);
+  }
   out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})", engine_->name(), config.n_embd,
             config.n_layer, config.n_head, config.n_head_kv, config.n_vocab, session.n_ctx());
   out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}", session.n_ctx(),

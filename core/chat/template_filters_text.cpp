@@ -69,26 +69,22 @@ bool filter_replace(BuiltinCall& call, TemplateValue* out) {
 
 bool filter_string(BuiltinCall& call, TemplateValue* out) { return self_text(call, out); }
 
-// & < > ' " for HTML. Without autoescape, which chat templates never have on, `safe` changes nothing.
+// Nothing is escaped on output (chat templates run without autoescape), but safe text escapes what is added to it.
+bool filter_safe(BuiltinCall& call, TemplateValue* out) {
+  if (!self_text(call, out)) return false;
+  *out = out->with_safe(true);
+  return true;
+}
+
+template <bool kAlways>
 bool filter_escape(BuiltinCall& call, TemplateValue* out) {
   TemplateValue text;
   if (!self_text(call, &text)) return false;
   TextBuilder result(call.budget);
-  TextPieces pieces(text);
-  while (pieces.next()) {
-    usize plain = 0;
-    for (usize at = 0; at < pieces.bytes.size() && call.budget.ok(); ++at) {
-      const char c = pieces.bytes[at];
-      const Str entity = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '\'' ? "&#39;"
-                         : c == '"' ? "&#34;" : "";
-      if (entity.empty()) continue;
-      result.append(pieces.bytes.slice(plain, at - plain), pieces.markup);
-      result.append(entity, pieces.markup);
-      plain = at + 1;
-    }
-    result.append(pieces.bytes.from(plain), pieces.markup);
-  }
-  return result.finish(out);
+  result.append_escaped(kAlways ? text.with_safe(false) : text);
+  if (!result.finish(out)) return false;
+  *out = out->with_safe(true);
+  return true;
 }
 
 bool filter_indent(BuiltinCall& call, TemplateValue* out) {
@@ -225,10 +221,10 @@ constexpr TemplateBuiltin kTextFilters[] = {
     {"title", "", filter_title},
     {"replace", "old new count?", filter_replace},
     {"string", "", filter_string},
-    {"safe", "", filter_string},
-    {"escape", "", filter_escape},
-    {"e", "", filter_escape},
-    {"forceescape", "", filter_escape},
+    {"safe", "", filter_safe},
+    {"escape", "", filter_escape<false>},
+    {"e", "", filter_escape<false>},
+    {"forceescape", "", filter_escape<true>},
     {"indent", "width? first? blank?", filter_indent},
     {"center", "width?", filter_center},
     {"wordcount", "", filter_wordcount},

@@ -60,10 +60,15 @@ bool equal_maps(TemplateBudget& budget, const TemplateMap& a, const TemplateMap&
 
 bool add(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateValue* out) {
   if (a.is(TemplateKind::kString) && b.is(TemplateKind::kString)) {
+    const bool safe = a.is_safe() || b.is_safe();
     TextBuilder text(budget);
-    text.append(a);
-    text.append(b);
-    return text.finish(out);
+    if (safe) text.append_escaped(a);
+    else text.append(a);
+    if (safe) text.append_escaped(b);
+    else text.append(b);
+    if (!text.finish(out)) return false;
+    *out = out->with_safe(safe);
+    return true;
   }
   if (!is_sequence(a) || a.kind() != b.kind()) {
     return fail_type(budget, "TypeError: unsupported operand of +, line", b.is(TemplateKind::kUndefined) ? b : a);
@@ -87,7 +92,9 @@ bool repeat(TemplateBudget& budget, TemplateValue sequence, i64 n, TemplateValue
   if (sequence.is(TemplateKind::kString)) {
     TextBuilder text(budget);
     for (i64 i = 0; i < n && budget.ok() && !sequence.text().empty(); ++i) text.append(sequence);
-    return text.finish(out);
+    if (!text.finish(out)) return false;
+    *out = out->with_safe(sequence.is_safe());
+    return true;
   }
   TemplateList* repeated = budget.make<TemplateList>();
   if (repeated == nullptr) return false;

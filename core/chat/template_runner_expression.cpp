@@ -141,14 +141,14 @@ bool TemplateRunner::eval_arithmetic(const ListExpr& expr, TemplateValue* out) {
     TemplateValue right;
     if (!eval(*operand, &right)) return false;
     budget_.set_offset(operand->offset);
-    const bool joins = operand->op == TemplateOperator::kAdd && left.is(TemplateKind::kString) && right.is(TemplateKind::kString);
+    const bool joins = operand->op == TemplateOperator::kAdd && left.is(TemplateKind::kString) &&
+                       right.is(TemplateKind::kString) && !left.is_safe() && !right.is_safe();
     if (joins) {
       if (!collecting) text.append(left);
       collecting = true;
       text.append(right);
       continue;
     }
-    // Only + and - stand beside +, and text has no use for them but with more text: what follows is an error.
     if (collecting && !text.finish(&left)) return false;
     collecting = false;
     if (!arithmetic(budget_, operand->op, left, right, &left)) return false;

@@ -96,7 +96,7 @@ bool test_test(BuiltinCall& call, TemplateValue* out) {
   return answer(call.self.is(TemplateKind::kString) && find_template_test(call.self.text()) != nullptr, out);
 }
 
-bool test_never(BuiltinCall&, TemplateValue* out) { return answer(false, out); }
+bool test_escaped(BuiltinCall& call, TemplateValue* out) { return answer(call.self.is_safe(), out); }
 
 constexpr TemplateBuiltin kTests[] = {
     {"defined", "", test_defined},
@@ -119,7 +119,7 @@ constexpr TemplateBuiltin kTests[] = {
     {"even", "", test_even},
     {"divisibleby", "num", test_divisibleby},
     {"sameas", "other", test_sameas},
-    {"escaped", "", test_never},
+    {"escaped", "", test_escaped},
     {"filter", "", test_filter},
     {"test", "", test_test},
     {"in", "seq", test_relation<TemplateOperator::kIn>},

@@ -28,7 +28,7 @@ bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize e
   const Str bytes = all.slice(begin, end - begin);
   if (text.origin() != TemplateOrigin::kMixed || bytes.empty()) {
     const bool markup = text.origin() == TemplateOrigin::kMarkup || bytes.empty();
-    *out = TemplateValue::text(bytes).with_origin(origin_of(markup));
+    *out = TemplateValue::text(bytes).with_origin(origin_of(markup)).with_safe(text.is_safe());
     return true;
   }
   const Span<const TemplateRun> runs = text.mixed_text().runs;
@@ -38,7 +38,7 @@ bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize e
   while (runs[last].end < end) ++last;
   if (!budget.spend(1 + last / 16)) return false;
   if (first == last) {
-    *out = TemplateValue::text(bytes).with_origin(origin_of(runs[first].markup));
+    *out = TemplateValue::text(bytes).with_origin(origin_of(runs[first].markup)).with_safe(text.is_safe());
     return true;
   }
   const usize n_run = last - first + 1;
@@ -51,7 +51,7 @@ bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize e
   }
   cut->bytes = bytes;
   cut->runs = {kept, n_run};
-  *out = TemplateValue::mixed(*cut);
+  *out = TemplateValue::mixed(*cut).with_safe(text.is_safe());
   return true;
 }
 
@@ -175,6 +175,28 @@ void TextBuilder::append(TemplateValue text) {
 void TextBuilder::append_slice(TemplateValue text, usize begin, usize end) {
   TemplateValue part;
   if (slice_text(budget_, text, begin, end, &part)) append(part);
+}
+
+void TextBuilder::append_escaped(TemplateValue text) {
+  if (text.is_safe()) return append(text);
+  TextPieces pieces(text);
+  while (pieces.next()) {
+    usize plain = 0;
+    for (usize at = 0; at < pieces.bytes.size() && budget_.ok(); ++at) {
+      const char c = pieces.bytes[at];
+      const Str entity = c == '&'    ? "&amp;"
+                         : c == '<'  ? "&lt;"
+                         : c == '>'  ? "&gt;"
+                         : c == '\'' ? "&#39;"
+                         : c == '"'  ? "&#34;"
+                                     : "";
+      if (entity.empty()) continue;
+      append(pieces.bytes.slice(plain, at - plain), pieces.markup);
+      append(entity, pieces.markup);
+      plain = at + 1;
+    }
+    append(pieces.bytes.from(plain), pieces.markup);
+  }
 }
 
 void TextBuilder::append_codepoint(u32 codepoint, bool markup) {

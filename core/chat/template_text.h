@@ -30,7 +30,7 @@ class TextPieces {
   usize run_ = 0;
 };
 
-// Bytes [begin, end) of a text, with their origin. Nothing is copied but the runs of mixed text.
+// Bytes [begin, end) of a text, with their origin and safety. Nothing is copied but the runs of mixed text.
 [[nodiscard]] bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize end, TemplateValue* out);
 
 [[nodiscard]] u64 count_characters(Str text);
@@ -59,6 +59,7 @@ class TextBuilder {
   void append(Str bytes, bool markup);
   void append(TemplateValue text);  // a kString
   void append_slice(TemplateValue text, usize begin, usize end);
+  void append_escaped(TemplateValue text);  // & < > ' " as HTML writes them; safe text as it is
   void append_codepoint(u32 codepoint, bool markup);
   void repeat(char c, u64 n, bool markup);
 

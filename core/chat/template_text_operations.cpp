@@ -29,7 +29,9 @@ bool change_case(TemplateBudget& budget, TemplateValue v, LetterCase first, Lett
       at += n;
     }
   }
-  return text.finish(out);
+  if (!text.finish(out)) return false;
+  *out = out->with_safe(v.is_safe());
+  return true;
 }
 
 bool has_only_case(Str text, bool upper) {

@@ -107,6 +107,12 @@ TemplateValue TemplateValue::with_origin(TemplateOrigin origin) const {
   return out;
 }
 
+TemplateValue TemplateValue::with_safe(bool safe) const {
+  TemplateValue out = *this;
+  out.safe_ = safe;
+  return out;
+}
+
 Str TemplateValue::text() const {
   if (origin_ == TemplateOrigin::kMixed) return mixed_text().bytes;
   if (size_ == 0) return {};

@@ -79,11 +79,14 @@ class TemplateValue {
   [[nodiscard]] static TemplateValue object(TemplateKind kind, const void* v);
   [[nodiscard]] static TemplateValue absent();
   [[nodiscard]] TemplateValue with_origin(TemplateOrigin origin) const;
+  // Text that the filters `safe` and `escape` made: what is added to it is escaped for HTML, as Python's Markup does.
+  [[nodiscard]] TemplateValue with_safe(bool safe) const;
 
   [[nodiscard]] TemplateKind kind() const { return kind_; }
   [[nodiscard]] bool is(TemplateKind kind) const { return kind_ == kind; }
   [[nodiscard]] TemplateOrigin origin() const { return origin_; }
   [[nodiscard]] bool is_markup() const { return origin_ == TemplateOrigin::kMarkup; }
+  [[nodiscard]] bool is_safe() const { return safe_; }
   [[nodiscard]] bool is_forbidden() const { return kind_ == TemplateKind::kUndefined && is_markup(); }
 
   // The accessors need the kind they name.
@@ -105,6 +108,7 @@ class TemplateValue {
   u32 size_ = 0;  // bytes of text that is of one origin
   TemplateKind kind_ = TemplateKind::kUndefined;
   TemplateOrigin origin_ = TemplateOrigin::kContent;
+  bool safe_ = false;
 };
 
 class TemplateList {

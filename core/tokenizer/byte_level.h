@@ -1,7 +1,8 @@
-// The alphabet of byte-level BPE: every byte as a printable character, so that pieces can be kept as text.
+// The alphabet of byte-level BPE: every byte as a printable character, so that pieces can be kept
+// as text.
 //
-// Bytes that are printable in Latin-1 stand for themselves; the other 68 become U+0100 and up, in order. A space is U+0120, a
-// newline U+010A.   Source: bytes_to_unicode() of GPT-2's encoder.py.
+// Bytes that are printable in Latin-1 stand for themselves; the other 68 become U+0100 and up, in
+// order. A space is U+0120, a newline U+010A.   Source: bytes_to_unicode() of GPT-2's encoder.py.
 #pragma once
 
 #include "core/base/types.h"
@@ -29,6 +30,7 @@ struct ByteLevelAlphabet {
 };
 
 inline constexpr ByteLevelAlphabet kByteLevel;
-static_assert(kByteLevel.codepoint_of[' '] == 0x120 && kByteLevel.byte_of[0x143] == 0xAD, "68 bytes are moved");
+static_assert(kByteLevel.codepoint_of[' '] == 0x120 && kByteLevel.byte_of[0x143] == 0xAD,
+              "68 bytes are moved");
 
 }  // namespace lbm

@@ -9,7 +9,8 @@ constexpr Str kMergesKey = "tokenizer.ggml.merges";
 constexpr u64 kArrayHeaderBytes = 12;  // element type and count stand before the elements
 
 bool is_joined(Str piece, Str left, Str right) {
-  return piece.size() == left.size() + right.size() && piece.starts_with(left) && piece.ends_with(right);
+  return piece.size() == left.size() + right.size() && piece.starts_with(left) &&
+         piece.ends_with(right);
 }
 
 }  // namespace
@@ -17,11 +18,14 @@ bool is_joined(Str piece, Str left, Str right) {
 Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) {
   MetaValue value;
   if (!file.find(kMergesKey, value)) {
-    return fail(ErrorCode::kMissing, "this tokenizer needs merges, and the file has none").about(kMergesKey);
+    return fail(ErrorCode::kMissing, "this tokenizer needs merges, and the file has none")
+        .about(kMergesKey);
   }
   const MetaArray& merges = value.array;
   if (value.type != MetaType::kArray || merges.type != MetaType::kString) {
-    return fail(ErrorCode::kBadType, "an array of strings is needed").about(kMergesKey).at(value.file_offset);
+    return fail(ErrorCode::kBadType, "an array of strings is needed")
+        .about(kMergesKey)
+        .at(value.file_offset);
   }
   const u64 limit = kMaxMergesPerPiece * vocab.size();
   if (merges.count > limit) {
@@ -49,10 +53,13 @@ Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) 
 }
 
 Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab, u32& expected) {
-  // A piece may begin with a space but not have one elsewhere, so the separator is the first space that is not in front.
+  // A piece may begin with a space but not have one elsewhere, so the separator is the first space
+  // that is not in front.
   usize space = 1;
   while (space < merge.size() && merge.data()[space] != ' ') ++space;
-  if (space + 1 >= merge.size()) return fail(ErrorCode::kBadValue, "a merge is two pieces and a space between").about(merge);
+  if (space + 1 >= merge.size()) {
+    return fail(ErrorCode::kBadValue, "a merge is two pieces and a space between").about(merge);
+  }
   const Str left_text = merge.first(space);
   const Str right_text = merge.from(space + 1);
 
@@ -60,15 +67,19 @@ Status BytePairs::add(Str merge, u32 rank, const Vocab& vocab, u32& expected) {
   const u32 left = vocab.find(left_text, left_hash.finish());
   const u32 right = vocab.find(right_text);
   if (left == Vocab::kNoToken || right == Vocab::kNoToken) {
-    return fail(ErrorCode::kMismatch, "this merge has a piece that is not in the vocabulary").about(merge);
+    return fail(ErrorCode::kMismatch, "this merge has a piece that is not in the vocabulary")
+        .about(merge);
   }
-  // Training numbers tokens in the order of their merges, so the result is nearly always the token after the last result.
+  // Training numbers tokens in the order of their merges, so the result is nearly always the token
+  // after the last result.
   u32 merged = expected;
   if (merged >= vocab.size() || !is_joined(vocab.piece(merged), left_text, right_text)) {
-    merged = vocab.find_joined(left_text, right_text, PieceHash(left_hash).add(right_text).finish());
+    merged =
+        vocab.find_joined(left_text, right_text, PieceHash(left_hash).add(right_text).finish());
   }
   if (merged == Vocab::kNoToken) {
-    return fail(ErrorCode::kMismatch, "what this merge gives is not in the vocabulary").about(merge);
+    return fail(ErrorCode::kMismatch, "what this merge gives is not in the vocabulary")
+        .about(merge);
   }
   expected = merged + 1;
   // Text must never become a control token, not even by a merge that the file has for one.
@@ -91,11 +102,15 @@ Status BytePairs::insert(const Slot& merge, Str text) {
       return {};
     }
     if (at.left == merge.left && at.right == merge.right) {
-      return fail(ErrorCode::kDuplicate, "the file has this merge twice; the second is number").about(text).with(merge.rank);
+      return fail(ErrorCode::kDuplicate, "the file has this merge twice; the second is number")
+          .about(text)
+          .with(merge.rank);
     }
     slot = slot + 1 == slots_.size() ? 0 : slot + 1;
   }
-  return fail(ErrorCode::kLimit, "too many merges have the same hash").about(kMergesKey).with(merge.rank, Vocab::kMaxProbes);
+  return fail(ErrorCode::kLimit, "too many merges have the same hash")
+      .about(kMergesKey)
+      .with(merge.rank, Vocab::kMaxProbes);
 }
 
 PairRank BytePairs::find(u32 left, u32 right) const {

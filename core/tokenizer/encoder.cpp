@@ -6,10 +6,11 @@
 namespace lbm {
 namespace {
 
-constexpr Str kEscapedSpace = "\xE2\x96\x81";  // U+2581, which SentencePiece writes for a space
+constexpr Str kEscapedSpace = "\u2581";  // which SentencePiece writes for a space
 
-// Tells, for ascending positions, how much of the text from there on is markup. Neighbouring segments of one kind are one run:
-// a special token may be put together from two pieces of markup, but not from markup and content.
+// Tells, for ascending positions, how much of the text from there on is markup. Neighbouring
+// segments of one kind are one run: a special token may be put together from two pieces of markup,
+// but not from markup and content.
 class MarkupRuns {
  public:
   explicit MarkupRuns(Span<const TextSegment> segments) : segments_(segments) {}
@@ -17,7 +18,8 @@ class MarkupRuns {
   [[nodiscard]] usize markup_from(usize position) {
     while (position >= run_end_ && next_ < segments_.size()) {
       run_is_markup_ = segments_[next_].markup;
-      while (next_ < segments_.size() && (segments_[next_].markup == run_is_markup_ || segments_[next_].text.empty())) {
+      while (next_ < segments_.size() &&
+             (segments_[next_].markup == run_is_markup_ || segments_[next_].text.empty())) {
         run_end_ += segments_[next_++].text.size();
       }
     }
@@ -31,7 +33,8 @@ class MarkupRuns {
   bool run_is_markup_ = false;
 };
 
-// Scores as ranks: the highest score is the lowest rank. A finite float orders like its bits, read as sign and magnitude.
+// Scores as ranks: the highest score is the lowest rank. A finite float orders like its bits, read
+// as sign and magnitude.
 u32 rank_of_score(f32 score) {
   const u32 bits = __builtin_bit_cast(u32, score == 0.0f ? 0.0f : score);  // one zero, not two
   return (bits >> 31) != 0 ? bits : ~bits & 0x7FFFFFFFu;
@@ -40,15 +43,17 @@ u32 rank_of_score(f32 score) {
 }  // namespace
 
 u64 Encoder::scratch_bytes(const Tokenizer::Impl& model, u64 n_byte) {
-  // The joined text; the escaped text, where every space takes three bytes; a symbol and two heap entries for each byte. One
-  // more of each for the space that SentencePiece puts in front. The rest is what alignment may lose.
+  // The joined text; the escaped text, where every space takes three bytes; a symbol and two heap
+  // entries for each byte. One more of each for the space that SentencePiece puts in front. The
+  // rest is what alignment may lose.
   constexpr u64 kPerByte = 1 + 3 + sizeof(Symbol) + merge_heap_entries(1) * sizeof(u64);
   return (n_byte + 1) * kPerByte + model.vocab.max_piece_bytes() + 6 * Arena::kDefaultAlignment;
 }
 
 Result<u32> Encoder::finish() const {
   if (n_out_ > out_.size()) {
-    return fail(ErrorCode::kLimit, "the text has more tokens than there is room for:").with(n_out_, out_.size());
+    return fail(ErrorCode::kLimit, "the text has more tokens than there is room for:")
+        .with(n_out_, out_.size());
   }
   return n_out_;
 }
@@ -56,7 +61,9 @@ Result<u32> Encoder::finish() const {
 Status Encoder::encode(Span<const TextSegment> segments) {
   u64 n_byte = 0;
   for (const TextSegment& segment : segments) n_byte += segment.text.size();
-  if (n_byte > kMaxTextBytes) return fail(ErrorCode::kLimit, "the text is too long; bytes:").with(n_byte, kMaxTextBytes);
+  if (n_byte > kMaxTextBytes) {
+    return fail(ErrorCode::kLimit, "the text is too long; bytes:").with(n_byte, kMaxTextBytes);
+  }
   const Arena::Mark mark = scratch_.mark();
   Str text = segments.size() == 1 ? segments[0].text : Str();
   if (segments.size() > 1) {
@@ -78,7 +85,8 @@ Status Encoder::encode_joined(Str text, Span<const TextSegment> segments) {
   MarkupRuns runs(segments);
   usize plain_start = 0;
   for (usize position = 0; position < text.size();) {
-    const SpecialTokens::Match special = model_.specials.match(text.from(position), runs.markup_from(position));
+    const SpecialTokens::Match special =
+        model_.specials.match(text.from(position), runs.markup_from(position));
     if (special.n_byte == 0) {
       ++position;
       continue;
@@ -98,7 +106,8 @@ Status Encoder::encode_joined(Str text, Span<const TextSegment> segments) {
 Status Encoder::encode_plain(Str text) {
   if (text.empty()) return {};
   const Arena::Mark mark = scratch_.mark();
-  const Status status = model_.kind == Tokenizer::Impl::Kind::kBytePairs ? encode_words(text) : encode_pieces(text);
+  const Status status =
+      model_.kind == Tokenizer::Impl::Kind::kBytePairs ? encode_words(text) : encode_pieces(text);
   scratch_.rewind(mark);
   return status;
 }
@@ -120,7 +129,8 @@ Status Encoder::encode_words(Str text) {
   // Nearly all words are short, but one may be all of the text.
   const Status status = take_work_memory(text.size());
   if (!status.ok()) return status;
-  Result<Span<u8>> spelling = scratch_.take_raw(model_.vocab.max_piece_bytes(), "spelling of a word", 1);
+  Result<Span<u8>> spelling =
+      scratch_.take_raw(model_.vocab.max_piece_bytes(), "spelling of a word", 1);
   if (!spelling.ok()) return spelling.error();
   spelling_ = {reinterpret_cast<char*>(spelling.value().data()), spelling.value().size()};
 
@@ -150,12 +160,17 @@ void Encoder::encode_word(Str word) {
   }
   u32 n = 0;
   for (const char byte : word) {
-    symbols_[n] = {.begin = n, .id = model_.byte_tokens[static_cast<u8>(byte)], .prev = 0, .next = 0, .rank = 0, .merged = 0};
+    symbols_[n] = {.begin = n,
+                   .id = model_.byte_tokens[static_cast<u8>(byte)],
+                   .prev = 0,
+                   .next = 0,
+                   .rank = 0,
+                   .merged = 0};
     ++n;
   }
   if (!model_.has_all_bytes) {
-    // A malformed byte without a token is read as U+FFFD. A byte of a proper character without one is dropped, as by every
-    // other implementation: a model has nothing to understand it by.
+    // A malformed byte without a token is read as U+FFFD. A byte of a proper character without one
+    // is dropped, as by every other implementation: a model has nothing to understand it by.
     for (u32 i = 0; i < n;) {
       const Utf8Char c = decode_utf8(word.from(i));
       if (!c.valid && symbols_[i].id == Symbol::kNone) symbols_[i].id = model_.replacement_token;
@@ -164,7 +179,8 @@ void Encoder::encode_word(Str word) {
   }
   const BytePairs& pairs = model_.pairs;
   merge_symbols(symbols_.first(n), heap_, [&pairs](const Symbol& left, const Symbol& right) {
-    return left.id == Symbol::kNone || right.id == Symbol::kNone ? PairRank{} : pairs.find(left.id, right.id);
+    return left.id == Symbol::kNone || right.id == Symbol::kNone ? PairRank{}
+                                                                 : pairs.find(left.id, right.id);
   });
   for (u32 i = 0; i != Symbol::kNone; i = symbols_[i].next) {
     if (symbols_[i].id != Symbol::kNone) emit(symbols_[i].id);
@@ -198,7 +214,8 @@ Status Encoder::encode_pieces(Str text) {
   u32 n = 0;
   for (u32 begin = 0; begin < n_escaped; ++n) {
     const u32 end = begin + decode_utf8(all.from(begin)).n_byte;
-    symbols_[n] = {.begin = begin, .id = find(begin, end), .prev = 0, .next = 0, .rank = 0, .merged = 0};
+    symbols_[n] = {
+        .begin = begin, .id = find(begin, end), .prev = 0, .next = 0, .rank = 0, .merged = 0};
     begin = end;
   }
   const auto end_of = [&](const Symbol& symbol) {
@@ -219,7 +236,9 @@ Status Encoder::encode_pieces(Str text) {
       emit(model_.vocab.unknown());
     } else {
       const u32 end = end_of(symbol);
-      for (u32 k = symbol.begin; k < end; ++k) emit(model_.byte_tokens[static_cast<u8>(escaped[k])]);
+      for (u32 k = symbol.begin; k < end; ++k) {
+        emit(model_.byte_tokens[static_cast<u8>(escaped[k])]);
+      }
     }
   }
   return {};

@@ -11,12 +11,14 @@ class Encoder {
   // Texts are at most this long, so that positions in their escaped form fit into 32 bits.
   static constexpr u64 kMaxTextBytes = u64{1} << 30;
 
-  Encoder(const Tokenizer::Impl& model, Span<u32> out, Arena& scratch) : model_(model), out_(out), scratch_(scratch) {}
+  Encoder(const Tokenizer::Impl& model, Span<u32> out, Arena& scratch)
+      : model_(model), out_(out), scratch_(scratch) {}
 
   // Bytes of scratch for texts of n bytes. See the allocations in encoder.cpp.
   [[nodiscard]] static u64 scratch_bytes(const Tokenizer::Impl& model, u64 n_byte);
 
-  // Encodes the segments as one text. Special tokens are found in markup. Errors: kLimit, kOutOfMemory.
+  // Encodes the segments as one text. Special tokens are found in markup. Errors: kLimit,
+  // kOutOfMemory.
   [[nodiscard]] Status encode(Span<const TextSegment> segments);
   void emit(u32 id) {
     if (n_out_ < out_.size()) out_[n_out_] = id;

@@ -1,10 +1,11 @@
 // Merging: the loop that byte-level BPE and SentencePiece share.
 //
-// A word starts as a chain of small symbols. Of all neighbours that form a piece, the pair with the lowest rank is merged, the
-// leftmost one among equals, until no pair is left. A heap holds the pairs as keys (rank, left symbol); an entry whose pair has
-// changed meanwhile is recognised when it comes up, because each symbol knows the rank of the pair that it heads now. Every
-// merge removes a symbol and makes at most two new pairs, so the heap never holds more than two entries per symbol and the
-// time is O(n log n) for any text.
+// A word starts as a chain of small symbols. Of all neighbours that form a piece, the pair with the
+// lowest rank is merged, the leftmost one among equals, until no pair is left. A heap holds the
+// pairs as keys (rank, left symbol); an entry whose pair has changed meanwhile is recognised when
+// it comes up, because each symbol knows the rank of the pair that it heads now. Every merge
+// removes a symbol and makes at most two new pairs, so the heap never holds more than two entries
+// per symbol and the time is O(n log n) for any text.
 #pragma once
 
 #include "core/base/check.h"
@@ -15,9 +16,9 @@ namespace lbm {
 
 struct Symbol {
   static constexpr u32 kNone = ~u32{0};
-  u32 begin;   // first byte in the text
-  u32 id;      // token, or kNone: a character that no piece spells
-  u32 prev;    // neighbours, or kNone
+  u32 begin;  // first byte in the text
+  u32 id;     // token, or kNone: a character that no piece spells
+  u32 prev;   // neighbours, or kNone
   u32 next;
   u32 rank;    // of the pair this symbol heads; kNone where that is no piece
   u32 merged;  // the token that the pair forms
@@ -70,9 +71,10 @@ class MergeHeap {
 
 constexpr usize merge_heap_entries(usize n_symbol) { return 2 * n_symbol; }
 
-// Merges the chain symbols[0..n), whose begin and id are set; the rest is set here. What is left is the chain from symbols[0] by
-// `next`. `rank_pair(left, right)` gives the PairRank of two neighbours.
-// `heap_storage` holds merge_heap_entries(n). Returns how many pairs were looked up: at most 3 n.
+// Merges the chain symbols[0..n), whose begin and id are set; the rest is set here. What is left is
+// the chain from symbols[0] by `next`. `rank_pair(left, right)` gives the PairRank of two
+// neighbours. `heap_storage` holds merge_heap_entries(n). Returns how many pairs were looked up: at
+// most 3 n.
 template <class RankPair>
 u64 merge_symbols(Span<Symbol> symbols, Span<u64> heap_storage, const RankPair& rank_pair) {
   MergeHeap heap(heap_storage);

@@ -3,7 +3,9 @@
 namespace lbm {
 namespace {
 
-bool is_special(const Vocab& vocab, u32 id) { return vocab.is_restricted(id) || vocab.type(id) == TokenType::kUserDefined; }
+bool is_special(const Vocab& vocab, u32 id) {
+  return vocab.is_restricted(id) || vocab.type(id) == TokenType::kUserDefined;
+}
 
 }  // namespace
 
@@ -14,7 +16,9 @@ Status SpecialTokens::load(const Vocab& vocab) {
     const Str piece = vocab.piece(id);
     if (piece.empty()) continue;
     if (piece.size() > kMaxBytes) {
-      return fail(ErrorCode::kLimit, "this special token is too long:").about(piece).with(piece.size(), kMaxBytes);
+      return fail(ErrorCode::kLimit, "this special token is too long:")
+          .about(piece)
+          .with(piece.size(), kMaxBytes);
     }
     lengths_[piece.size() / 64] |= u64{1} << (piece.size() % 64);
     u16& longest = max_bytes_[static_cast<u8>(piece[0])];

@@ -12,7 +12,9 @@ constexpr Str kModelKey = "tokenizer.ggml.model";
 constexpr Str kPretokenizerKey = "tokenizer.ggml.pre";
 constexpr u32 kSentencePieceSpace = 0x2581;
 
-constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+constexpr char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool contains_ignoring_case(Str text, Str lower) {
   for (usize i = 0; i + lower.size() <= text.size(); ++i) {
@@ -39,8 +41,9 @@ u32 byte_of_spelling(Str piece) {
   return high < 16 && low < 16 ? high * 16 + low : kNotAByte;
 }
 
-// The spaces that GPT-2's training text had before punctuation, taken out as Hugging Face's clean_up_tokenization_spaces does it
-// (and llama.cpp after it): " ." -> ".", " ' " -> "'", " 's" -> "'s". In place; each pass reads what the last one left.
+// The spaces that GPT-2's training text had before punctuation, taken out as Hugging Face's
+// clean_up_tokenization_spaces does it (and llama.cpp after it): " ." -> ".", " ' " -> "'", " 's"
+// -> "'s". In place; each pass reads what the last one left.
 usize clean_up_spaces(char* text, usize n) {
   usize kept = n == 0 ? 0 : 1;
   for (usize i = 1; i < n; ++i) {
@@ -98,7 +101,9 @@ Status Tokenizer::Impl::load_kind(const ModelFile& file) {
     return {};
   }
   if (model_name != "gpt2") {
-    return fail(ErrorCode::kUnsupported, "this build has no such tokenizer, only gpt2 (byte-level BPE) and llama (SentencePiece)")
+    return fail(ErrorCode::kUnsupported,
+                "this build has no such tokenizer, only gpt2 (byte-level BPE) and llama "
+                "(SentencePiece)")
         .about(model_name);
   }
   kind = Kind::kBytePairs;
@@ -106,7 +111,9 @@ Status Tokenizer::Impl::load_kind(const ModelFile& file) {
   if (!pre.ok()) return pre.error();
   pretokenizer = find_pretokenizer(pre.value().empty() ? Str("default") : pre.value());
   if (pretokenizer == nullptr) {
-    return fail(ErrorCode::kUnsupported, "this build has no such pre-tokenizer (tokenizer.ggml.pre)").about(pre.value());
+    return fail(ErrorCode::kUnsupported,
+                "this build has no such pre-tokenizer (tokenizer.ggml.pre)")
+        .about(pre.value());
   }
   return {};
 }
@@ -132,12 +139,15 @@ Status Tokenizer::Impl::load_flags(const ModelFile& file) {
   }
   if (!sentencepiece) add_space_prefix = false;  // byte-level BPE keeps text as it is
   if ((add_bos && vocab.bos() == kNoToken) || (add_eos && vocab.eos() == kNoToken)) {
-    return fail(ErrorCode::kMismatch, "the file asks for this token at every prompt but does not name it")
-        .about(add_bos && vocab.bos() == kNoToken ? "tokenizer.ggml.bos_token_id" : "tokenizer.ggml.eos_token_id");
+    return fail(ErrorCode::kMismatch,
+                "the file asks for this token at every prompt but does not name it")
+        .about(add_bos && vocab.bos() == kNoToken ? "tokenizer.ggml.bos_token_id"
+                                                  : "tokenizer.ggml.eos_token_id");
   }
   const Result<Str> name = file.get_text_or("general.name", "");
   if (!name.ok()) return name.error();
-  if (contains_ignoring_case(name.value(), "phi-3") || contains_ignoring_case(name.value(), "phi3")) {
+  if (contains_ignoring_case(name.value(), "phi-3") ||
+      contains_ignoring_case(name.value(), "phi3")) {
     vocab.mark_trimming_tokens();
   }
   return {};
@@ -154,23 +164,28 @@ Status Tokenizer::Impl::load_byte_tokens() {
   if (kind == Kind::kSentencePiece && !has_all_bytes) {
     // All bytes, or none and a token for what can not be spelled.
     if (n_missing != 256) {
-      return fail(ErrorCode::kMissing, "the vocabulary has byte tokens, but not for every byte; missing").with(n_missing);
+      return fail(ErrorCode::kMissing,
+                  "the vocabulary has byte tokens, but not for every byte; missing")
+          .with(n_missing);
     }
     if (vocab.unknown() == kNoToken) {
-      return fail(ErrorCode::kMissing, "the vocabulary has neither byte tokens nor an unknown token");
+      return fail(ErrorCode::kMissing,
+                  "the vocabulary has neither byte tokens nor an unknown token");
     }
   }
   return {};
 }
 
-// SentencePiece: tokens of type byte, each spelled as the byte it stands for. A byte-level file has none, but if it has, their
-// spellings are held to the same.
+// SentencePiece: tokens of type byte, each spelled as the byte it stands for. A byte-level file has
+// none, but if it has, their spellings are held to the same.
 Status Tokenizer::Impl::load_fallback_tokens() {
   for (u32 id = 0; id < vocab.size(); ++id) {
     if (vocab.type(id) != TokenType::kByte) continue;
     const u32 byte = byte_of_spelling(vocab.piece(id));
     if (byte > 255) {
-      return fail(ErrorCode::kBadValue, "a byte token is spelled <0x00> to <0xFF>; this one has id").about(vocab.piece(id)).with(id);
+      return fail(ErrorCode::kBadValue, "a byte token is spelled <0x00> to <0xFF>; this one has id")
+          .about(vocab.piece(id))
+          .with(id);
     }
     if (kind == Kind::kSentencePiece) byte_tokens[byte] = id;
   }
@@ -183,8 +198,8 @@ void Tokenizer::Impl::load_byte_level_tokens() {
     const u32 n = encode_utf8(kByteLevel.codepoint_of[byte], character);
     const u32 id = vocab.find(Str(character, n));
     if (!is_mergeable(id)) continue;
-    // A user-defined token stands for its spelling as it is, so it is the byte only where both are the same. (DeepSeek's files
-    // have such tokens for the bytes that UTF-8 never has.)
+    // A user-defined token stands for its spelling as it is, so it is the byte only where both are
+    // the same. (DeepSeek's files have such tokens for the bytes that UTF-8 never has.)
     if (vocab.type(id) == TokenType::kUserDefined && n != 1) continue;
     byte_tokens[byte] = id;
   }
@@ -209,7 +224,8 @@ Result<Tokenizer*> Tokenizer::create(Arena& arena, const ModelFile& file) {
 
 // ---- encoding
 
-Result<u32> Tokenizer::encode(Str text, EncodeOptions options, Span<u32> out, Arena& scratch) const {
+Result<u32> Tokenizer::encode(Str text, EncodeOptions options, Span<u32> out,
+                              Arena& scratch) const {
   Encoder encoder(*impl_, out, scratch);
   if (options.add_special && impl_->add_bos) encoder.emit(impl_->vocab.bos());
   const TextSegment segments[] = {{text, options.parse_special}};
@@ -219,7 +235,8 @@ Result<u32> Tokenizer::encode(Str text, EncodeOptions options, Span<u32> out, Ar
   return encoder.finish();
 }
 
-Result<u32> Tokenizer::encode_segments(Span<const TextSegment> segments, Span<u32> out, Arena& scratch) const {
+Result<u32> Tokenizer::encode_segments(Span<const TextSegment> segments, Span<u32> out,
+                                       Arena& scratch) const {
   Encoder encoder(*impl_, out, scratch);
   const Status status = encoder.encode(segments);
   if (!status.ok()) return status.error();
@@ -234,11 +251,14 @@ u32 Tokenizer::max_piece_bytes() const { return impl_->vocab.max_piece_bytes(); 
 
 namespace {
 
-// Gives put() the bytes that a normal, unused or byte token stands for; no more than its spelling has.
+// Gives put() the bytes that a normal, unused or byte token stands for; no more than its spelling
+// has.
 template <class Put>
 void spell(const Tokenizer::Impl& model, u32 id, const Put& put) {
   const Str spelling = model.vocab.piece(id);
-  if (model.vocab.type(id) == TokenType::kByte) return put(static_cast<char>(byte_of_spelling(spelling)));
+  if (model.vocab.type(id) == TokenType::kByte) {
+    return put(static_cast<char>(byte_of_spelling(spelling)));
+  }
   const bool byte_level = model.kind == Tokenizer::Impl::Kind::kBytePairs;
   for (usize i = 0; i < spelling.size();) {
     const Utf8Char c = decode_utf8(spelling.from(i));
@@ -266,7 +286,8 @@ Str Tokenizer::piece(u32 id, bool show_special, Span<char> buffer) const {
   return {buffer.data(), n};
 }
 
-Result<Str> Tokenizer::decode(Span<const u32> ids, bool show_special, bool at_start, Span<char> out) const {
+Result<Str> Tokenizer::decode(Span<const u32> ids, bool show_special, bool at_start,
+                              Span<char> out) const {
   const Vocab& vocab = impl_->vocab;
   usize n = 0;
   bool drop_space = at_start && impl_->add_space_prefix;
@@ -286,9 +307,12 @@ Result<Str> Tokenizer::decode(Span<const u32> ids, bool show_special, bool at_st
     }
   }
   if (n > out.size()) {
-    return fail(ErrorCode::kLimit, "the text is longer than there is room for:").with(n, out.size());
+    return fail(ErrorCode::kLimit, "the text is longer than there is room for:")
+        .with(n, out.size());
   }
-  if (impl_->kind == Impl::Kind::kBytePairs && impl_->pretokenizer->clean_spaces) n = clean_up_spaces(out.data(), n);
+  if (impl_->kind == Impl::Kind::kBytePairs && impl_->pretokenizer->clean_spaces) {
+    n = clean_up_spaces(out.data(), n);
+  }
   return Str(out.data(), n);
 }
 
@@ -299,10 +323,16 @@ u32 Tokenizer::bos() const { return impl_->vocab.bos(); }
 u32 Tokenizer::eos() const { return impl_->vocab.eos(); }
 bool Tokenizer::add_bos() const { return impl_->add_bos; }
 bool Tokenizer::add_eos() const { return impl_->add_eos; }
-bool Tokenizer::is_end_of_generation(u32 id) const { return id < impl_->vocab.size() && impl_->vocab.ends_generation(id); }
-bool Tokenizer::is_control(u32 id) const { return id < impl_->vocab.size() && impl_->vocab.is_control(id); }
+bool Tokenizer::is_end_of_generation(u32 id) const {
+  return id < impl_->vocab.size() && impl_->vocab.ends_generation(id);
+}
+bool Tokenizer::is_control(u32 id) const {
+  return id < impl_->vocab.size() && impl_->vocab.is_control(id);
+}
 u32 Tokenizer::find(Str piece) const { return impl_->vocab.find(piece); }
 Str Tokenizer::model_name() const { return impl_->model_name; }
-Str Tokenizer::pretokenizer_name() const { return impl_->pretokenizer != nullptr ? impl_->pretokenizer->name : Str("default"); }
+Str Tokenizer::pretokenizer_name() const {
+  return impl_->pretokenizer != nullptr ? impl_->pretokenizer->name : Str("default");
+}
 
 }  // namespace lbm

@@ -2,8 +2,9 @@
 //
 //   bytes --(special tokens split off)--> fragments --pretokenize--> words --merge--> ids
 //
-// Two models of merging: byte-level BPE ("gpt2", ranks of merges) and SentencePiece ("llama", scores of pieces).
-// Encoding takes time linear in the text up to a logarithm and a bounded stack, whatever the text is.
+// Two models of merging: byte-level BPE ("gpt2", ranks of merges) and SentencePiece ("llama",
+// scores of pieces). Encoding takes time linear in the text up to a logarithm and a bounded stack,
+// whatever the text is.
 #pragma once
 
 #include "core/base/arena.h"
@@ -13,7 +14,8 @@
 
 namespace lbm {
 
-// A run of text that came either from the template (its special tokens count) or from a person (they are plain text).
+// A run of text that came either from the template (its special tokens count) or from a person
+// (they are plain text).
 struct TextSegment {
   Str text;
   bool markup = false;
@@ -28,49 +30,54 @@ class Tokenizer {
  public:
   static constexpr u32 kNoToken = ~u32{0};
 
-  // Checks and indexes the vocabulary of `file`. Everything is taken from `arena`, on which nothing is lost on failure; the
-  // metadata of `file` must outlive the tokenizer too (pieces are views into it).
-  // Errors: kMissing, kBadType, kLimit, kBadValue, kMismatch, kDuplicate; kUnsupported for a tokenizer model or
-  // pre-tokenizer this build has not got, by name.
+  // Checks and indexes the vocabulary of `file`. Everything is taken from `arena`, on which nothing
+  // is lost on failure; the metadata of `file` must outlive the tokenizer too (pieces are views
+  // into it). Errors: kMissing, kBadType, kLimit, kBadValue, kMismatch, kDuplicate; kUnsupported
+  // for a tokenizer model or pre-tokenizer this build has not got, by name.
   [[nodiscard]] static Result<Tokenizer*> create(Arena& arena, const ModelFile& file);
 
-  // Encodes `text`. Work memory comes from `scratch` and is given back. Room for text.size() + 3 ids is enough for every
-  // vocabulary that spells a space as one token and has no special tokens of a single byte.
-  // Errors: kLimit  `out` is too small (its contents are then unspecified), or the text is above 1 GiB.
+  // Encodes `text`. Work memory comes from `scratch` and is given back. Room for text.size() + 3
+  // ids is enough for every vocabulary that spells a space as one token and has no special tokens
+  // of a single byte. Errors: kLimit  `out` is too small (its contents are then unspecified), or
+  // the text is above 1 GiB.
   //         kOutOfMemory  scratch is too small.
-  [[nodiscard]] Result<u32> encode(Str text, EncodeOptions options, Span<u32> out, Arena& scratch) const;
+  [[nodiscard]] Result<u32> encode(Str text, EncodeOptions options, Span<u32> out,
+                                   Arena& scratch) const;
 
-  // Encodes the segments as one text; control tokens are recognised in markup only. BOS/EOS are never added: a template
-  // writes its own. Errors: as encode().
-  [[nodiscard]] Result<u32> encode_segments(Span<const TextSegment> segments, Span<u32> out, Arena& scratch) const;
+  // Encodes the segments as one text; control tokens are recognised in markup only. BOS/EOS are
+  // never added: a template writes its own. Errors: as encode().
+  [[nodiscard]] Result<u32> encode_segments(Span<const TextSegment> segments, Span<u32> out,
+                                            Arena& scratch) const;
 
   // Bytes of scratch that encode() takes for a text of n bytes.
   [[nodiscard]] u64 scratch_bytes(u64 n_byte) const;
 
-  // The bytes a token stands for; empty for an id beyond the vocabulary. Control tokens give their spelling when
-  // `show_special`, else nothing. `buffer` is used where the bytes are not stored as such (byte tokens, byte-level BPE); a piece
-  // is never longer than max_piece_bytes().
+  // The bytes a token stands for; empty for an id beyond the vocabulary. Control tokens give their
+  // spelling when `show_special`, else nothing. `buffer` is used where the bytes are not stored as
+  // such (byte tokens, byte-level BPE); a piece is never longer than max_piece_bytes().
   [[nodiscard]] Str piece(u32 id, bool show_special, Span<char> buffer) const;
   [[nodiscard]] u32 max_piece_bytes() const;
 
-  // The text of `ids`. SentencePiece drops the one space that it added at the front when `at_start`. Where the pre-tokenizer's
-  // models were trained so (gpt-2, llama-bpe and others), spaces before punctuation are dropped as in the reference; piece()
-  // never does that, so joined pieces are the exact text.
-  // Errors: kLimit  `out` is too small.
-  [[nodiscard]] Result<Str> decode(Span<const u32> ids, bool show_special, bool at_start, Span<char> out) const;
+  // The text of `ids`. SentencePiece drops the one space that it added at the front when
+  // `at_start`. Where the pre-tokenizer's models were trained so (gpt-2, llama-bpe and others),
+  // spaces before punctuation are dropped as in the reference; piece() never does that, so joined
+  // pieces are the exact text. Errors: kLimit  `out` is too small.
+  [[nodiscard]] Result<Str> decode(Span<const u32> ids, bool show_special, bool at_start,
+                                   Span<char> out) const;
 
   [[nodiscard]] u32 n_vocab() const;
   [[nodiscard]] u32 bos() const;  // kNoToken where the vocabulary has none
   [[nodiscard]] u32 eos() const;
   [[nodiscard]] bool add_bos() const;
   [[nodiscard]] bool add_eos() const;
-  // True for every token that ends an answer: eos, eot, eom and tokens spelled like <|im_end|>, <|eot_id|>, <end_of_turn> ...
+  // True for every token that ends an answer: eos, eot, eom and tokens spelled like <|im_end|>,
+  // <|eot_id|>, <end_of_turn> ...
   [[nodiscard]] bool is_end_of_generation(u32 id) const;
   [[nodiscard]] bool is_control(u32 id) const;
   // The id whose spelling is exactly `piece`, or kNoToken.
   [[nodiscard]] u32 find(Str piece) const;
-  [[nodiscard]] Str model_name() const;          // "gpt2", "llama"
-  [[nodiscard]] Str pretokenizer_name() const;   // "smollm", "gpt-2", "default" ...
+  [[nodiscard]] Str model_name() const;         // "gpt2", "llama"
+  [[nodiscard]] Str pretokenizer_name() const;  // "smollm", "gpt-2", "default" ...
 
   struct Impl;  // tokenizer_impl.h
 

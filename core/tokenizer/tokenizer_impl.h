@@ -1,4 +1,5 @@
-// What a Tokenizer holds once its file was checked. Read-only from then on: encoding keeps its state in an Encoder.
+// What a Tokenizer holds once its file was checked. Read-only from then on: encoding keeps its
+// state in an Encoder.
 #pragma once
 
 #include "core/tokenizer/byte_pairs.h"
@@ -15,7 +16,8 @@ struct Tokenizer::Impl {
   // Reads everything from `file`. Errors: those of Tokenizer::create().
   [[nodiscard]] Status load(Arena& arena, const ModelFile& file);
 
-  // Whether text may become the token by merging: it is no control token and no stand-in for a byte.
+  // Whether text may become the token by merging: it is no control token and no stand-in for a
+  // byte.
   [[nodiscard]] bool is_mergeable(u32 id) const {
     return id != kNoToken && !vocab.is_restricted(id) && vocab.type(id) != TokenType::kByte;
   }
@@ -31,7 +33,8 @@ struct Tokenizer::Impl {
   BytePairs pairs;                             // byte-level BPE only
   SpecialTokens specials;
   u32 byte_tokens[256] = {};
-  u32 replacement_token = kNoToken;  // byte-level BPE: U+FFFD as one token, for malformed bytes that have none
+  u32 replacement_token =
+      kNoToken;  // byte-level BPE: U+FFFD as one token, for malformed bytes that have none
 
  private:
   [[nodiscard]] Status load_kind(const ModelFile& file);

@@ -11,28 +11,31 @@ constexpr Str kTypesKey = "tokenizer.ggml.token_type";
 constexpr Str kScoresKey = "tokenizer.ggml.scores";
 constexpr u64 kArrayHeaderBytes = 12;  // element type and count stand before the elements
 
-// Ids that end an answer beside EOS: end of turn, end of message, and the separators of fill-in-the-middle, after which a
-// model that was trained on code starts the next file.
-constexpr Str kEndKeys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id",
-                            "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"};
+// Ids that end an answer beside EOS: end of turn, end of message, and the separators of
+// fill-in-the-middle, after which a model that was trained on code starts the next file.
+constexpr Str kEndKeys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
+                            "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+                            "tokenizer.ggml.fim_sep_token_id"};
 
-// Spellings that mean the same in every model, whatever type the file gives them: converters get the type wrong, and a turn that
-// does not end is what a user then sees. The list is llama.cpp's, so that the same files stop at the same tokens.
+// Spellings that mean the same in every model, whatever type the file gives them: converters get
+// the type wrong, and a turn that does not end is what a user then sees. The list is llama.cpp's,
+// so that the same files stop at the same tokens.
 constexpr Str kEndSpellings[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
-    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
-    "<eos>", "<turn|>", "<|tool_response>", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "[e~[",
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
+    "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+    "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
     // padding, repository and file separators of fill-in-the-middle
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
-    "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"};
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",
+    "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"};
 // Control tokens that do not end an answer.
 constexpr Str kControlSpellings[] = {
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>", "<PRE>",
-    "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81hole\xEF\xBD\x9C>", "<SUF>",
-    "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "end\xEF\xBD\x9C>", "<MID>",
-    "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>"};
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",    "<\uFF5Cfim\u2581begin\uFF5C>",
+    "<PRE>",          "\u2581<PRE>",  "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",    "<\uFF5Cfim\u2581hole\uFF5C>",
+    "<SUF>",          "\u2581<SUF>",  "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>",    "<\uFF5Cfim\u2581end\uFF5C>",
+    "<MID>",          "\u2581<MID>",  "<|code_middle|>", "<|middle|>"};
 
 Error wrong_array(Str key, const MetaValue& value, const char* what) {
   return fail(ErrorCode::kBadType, what).about(key).at(value.file_offset);
@@ -63,9 +66,12 @@ Status Vocab::load_pieces(Arena& arena, const ModelFile& file) {
   const MetaArray& tokens = found.value();
   MetaValue value;
   static_cast<void>(file.find(kTokensKey, value));
-  if (tokens.type != MetaType::kString) return wrong_array(kTokensKey, value, "an array of strings is needed");
+  if (tokens.type != MetaType::kString) {
+    return wrong_array(kTokensKey, value, "an array of strings is needed");
+  }
   if (tokens.count == 0 || tokens.count > kMaxVocabulary) {
-    return fail(ErrorCode::kLimit, tokens.count == 0 ? "the vocabulary is empty" : "the vocabulary is too large")
+    return fail(ErrorCode::kLimit,
+                tokens.count == 0 ? "the vocabulary is empty" : "the vocabulary is too large")
         .about(kTokensKey)
         .with(tokens.count, kMaxVocabulary)
         .at(value.file_offset);
@@ -106,11 +112,15 @@ Status Vocab::insert(u32 id, Str piece) {
       return {};
     }
     if (at.hash == hash && this->piece(at.id_plus_one - 1) == piece) {
-      return fail(ErrorCode::kDuplicate, "the vocabulary has this piece twice; the second id is").about(piece).with(id);
+      return fail(ErrorCode::kDuplicate, "the vocabulary has this piece twice; the second id is")
+          .about(piece)
+          .with(id);
     }
     slot = slot + 1 == slots_.size() ? 0 : slot + 1;
   }
-  return fail(ErrorCode::kLimit, "too many pieces of the vocabulary have the same hash").about(kTokensKey).with(id, kMaxProbes);
+  return fail(ErrorCode::kLimit, "too many pieces of the vocabulary have the same hash")
+      .about(kTokensKey)
+      .with(id, kMaxProbes);
 }
 
 u32 Vocab::find_joined(Str left, Str right, u32 hash) const {
@@ -122,7 +132,8 @@ u32 Vocab::find_joined(Str left, Str right, u32 hash) const {
     if (at.id_plus_one == 0) return kNoToken;
     if (at.hash == hash) {
       const Str found = piece(at.id_plus_one - 1);
-      if (found.size() == n_byte && found.first(left.size()) == left && found.from(left.size()) == right) {
+      if (found.size() == n_byte && found.first(left.size()) == left &&
+          found.from(left.size()) == right) {
         return at.id_plus_one - 1;
       }
     }
@@ -141,7 +152,8 @@ Status Vocab::load_types(Arena& arena, const ModelFile& file) {
     return {};
   }
   const MetaArray& types = value.array;
-  if (value.type != MetaType::kArray || (types.type != MetaType::kI32 && types.type != MetaType::kU32)) {
+  if (value.type != MetaType::kArray ||
+      (types.type != MetaType::kI32 && types.type != MetaType::kU32)) {
     return wrong_array(kTypesKey, value, "an array of i32 is needed");
   }
   if (types.count != n_piece_) {
@@ -167,7 +179,8 @@ Status Vocab::load_types(Arena& arena, const ModelFile& file) {
 Status Vocab::load_scores(Arena& arena, const ModelFile& file) {
   MetaValue value;
   if (!file.find(kScoresKey, value)) {
-    return fail(ErrorCode::kMissing, "this tokenizer merges by score, and the file has none").about(kScoresKey);
+    return fail(ErrorCode::kMissing, "this tokenizer merges by score, and the file has none")
+        .about(kScoresKey);
   }
   const MetaArray& given = value.array;
   if (value.type != MetaType::kArray || given.type != MetaType::kF32) {
@@ -201,7 +214,8 @@ Status Vocab::load_ids(const ModelFile& file) {
     Str key;
     u32* id;
   };
-  static_assert(sizeof(kEndKeys) / sizeof(kEndKeys[0]) == sizeof(more_ends_) / sizeof(more_ends_[0]));
+  static_assert(sizeof(kEndKeys) / sizeof(kEndKeys[0]) ==
+                sizeof(more_ends_) / sizeof(more_ends_[0]));
   const Entry entries[] = {{"tokenizer.ggml.bos_token_id", &bos_},
                            {"tokenizer.ggml.eos_token_id", &eos_},
                            {"tokenizer.ggml.unknown_token_id", &unknown_},

@@ -1,8 +1,10 @@
-// The vocabulary of a model file: pieces, their types and scores, and the ids that mean something to the engine.
+// The vocabulary of a model file: pieces, their types and scores, and the ids that mean something
+// to the engine.
 //
-// Pieces are views into the metadata; here is only an index over them. Finding a piece by its spelling is a hash look-up, for
-// which the table is at most half full and a probe sequence is bounded: a file whose pieces were made to collide is refused, so
-// that no vocabulary can turn a look-up into a search.
+// Pieces are views into the metadata; here is only an index over them. Finding a piece by its
+// spelling is a hash look-up, for which the table is at most half full and a probe sequence is
+// bounded: a file whose pieces were made to collide is refused, so that no vocabulary can turn a
+// look-up into a search.
 #pragma once
 
 #include "core/base/arena.h"
@@ -38,11 +40,13 @@ class PieceHash {
 class Vocab {
  public:
   static constexpr u32 kNoToken = ~u32{0};
-  // Probes that a look-up takes at most. Random hashes in a half-full table of 2^20 pieces stay below 100.
+  // Probes that a look-up takes at most. Random hashes in a half-full table of 2^20 pieces stay
+  // below 100.
   static constexpr u32 kMaxProbes = 512;
 
-  // Reads tokens, token_type and the ids of special tokens. Scores are read where the model of merging has them.
-  // Errors: kMissing, kBadType, kLimit, kMismatch (arrays of different lengths), kDuplicate, kBadValue, kNumeric,
+  // Reads tokens, token_type and the ids of special tokens. Scores are read where the model of
+  // merging has them. Errors: kMissing, kBadType, kLimit, kMismatch (arrays of different lengths),
+  // kDuplicate, kBadValue, kNumeric,
   //         kOutOfMemory. Each names the key and the byte offset.
   [[nodiscard]] Status load(Arena& arena, const ModelFile& file, bool with_scores);
 
@@ -51,14 +55,21 @@ class Vocab {
     const Place& place = places_[id];
     return {text_ + place.offset, place.size};
   }
-  [[nodiscard]] TokenType type(u32 id) const { return static_cast<TokenType>(marks_[id] & kTypeMask); }
+  [[nodiscard]] TokenType type(u32 id) const {
+    return static_cast<TokenType>(marks_[id] & kTypeMask);
+  }
   [[nodiscard]] f32 score(u32 id) const { return scores_.empty() ? 0.0f : scores_[id]; }
   [[nodiscard]] u32 max_piece_bytes() const { return max_piece_bytes_; }
 
-  // Control tokens, and tokens that are spelled like one that every model uses as such (<|im_end|> ...). Text never becomes one.
-  [[nodiscard]] bool is_control(u32 id) const { return type(id) == TokenType::kControl || (marks_[id] & kForcedControl) != 0; }
+  // Control tokens, and tokens that are spelled like one that every model uses as such (<|im_end|>
+  // ...). Text never becomes one.
+  [[nodiscard]] bool is_control(u32 id) const {
+    return type(id) == TokenType::kControl || (marks_[id] & kForcedControl) != 0;
+  }
   // Those and the unknown token: found in text only where special tokens are parsed.
-  [[nodiscard]] bool is_restricted(u32 id) const { return is_control(id) || type(id) == TokenType::kUnknown; }
+  [[nodiscard]] bool is_restricted(u32 id) const {
+    return is_control(id) || type(id) == TokenType::kUnknown;
+  }
   [[nodiscard]] bool ends_generation(u32 id) const { return (marks_[id] & kEndsGeneration) != 0; }
   // The white space after this special token belongs to it.
   [[nodiscard]] bool trims_after(u32 id) const { return (marks_[id] & kTrimsAfter) != 0; }
@@ -73,12 +84,15 @@ class Vocab {
   [[nodiscard]] u32 bos() const { return bos_; }
   [[nodiscard]] u32 eos() const { return eos_; }
   [[nodiscard]] u32 unknown() const { return unknown_; }
-  // What a SentencePiece file means by saying nothing: <unk> 0, <s> 1, </s> 2, as far as the vocabulary reaches.
+  // What a SentencePiece file means by saying nothing: <unk> 0, <s> 1, </s> 2, as far as the
+  // vocabulary reaches.
   void use_sentencepiece_ids();
 
-  // Marks what ends an answer, from the ids of the file and from well-known spellings. After the ids are final.
+  // Marks what ends an answer, from the ids of the file and from well-known spellings. After the
+  // ids are final.
   void mark_special_spellings();
-  // Phi-3 was trained with special tokens that swallow the white space after them; its files do not say so.
+  // Phi-3 was trained with special tokens that swallow the white space after them; its files do not
+  // say so.
   void mark_trimming_tokens();
 
  private:
@@ -100,7 +114,9 @@ class Vocab {
   [[nodiscard]] Status load_types(Arena& arena, const ModelFile& file);
   [[nodiscard]] Status load_scores(Arena& arena, const ModelFile& file);
   [[nodiscard]] Status load_ids(const ModelFile& file);
-  [[nodiscard]] u32 slot_of(u32 hash) const { return static_cast<u32>((u64{hash} * slots_.size()) >> 32); }
+  [[nodiscard]] u32 slot_of(u32 hash) const {
+    return static_cast<u32>((u64{hash} * slots_.size()) >> 32);
+  }
 
   const char* text_ = "";  // the bytes of the token array; places are relative to it
   u32 n_piece_ = 0;

@@ -10,8 +10,14 @@ using namespace lbm;
 
 namespace {
 
+// Memory for the metadata of one file at a time.
+std::vector<u8>& memory() {
+  static std::vector<u8> bytes(std::size_t{16} << 20);
+  return bytes;
+}
+
 struct Opened {
-  explicit Opened(const std::string& path) : memory(std::size_t{64} << 20), arena(Span<u8>(memory.data(), memory.size())) {
+  explicit Opened(const std::string& path) : arena(Span<u8>(memory().data(), memory().size())) {
     Result<std::unique_ptr<cli::FileSource>> source = cli::FileSource::open(path);
     REQUIRE(source.ok());
     Result<ModelFile> result = ModelFile::open(*source.value(), arena);
@@ -20,7 +26,6 @@ struct Opened {
     file = result.value();
   }
 
-  std::vector<u8> memory;
   Arena arena;
   ModelFile file;
 };

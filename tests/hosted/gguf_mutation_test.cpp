@@ -32,6 +32,18 @@ class ViewSource final : public ByteSource {
   Span<const u8> bytes_;
 };
 
+// The damage that is being tried: which file, where, what. For the message of a failure only; hundreds of thousands are tried.
+struct Damage {
+  const char* seed = "";
+  usize at = 0;
+  u64 value = 0;
+} g_damage;
+
+// REQUIRE without its cost where all is well.
+void must(bool condition, const char* what) {
+  if (!condition) FAIL(what << ": " << g_damage.seed << ", byte " << g_damage.at << ", value or bit " << g_damage.value);
+}
+
 // Reads every byte that the file gives out. Returns a sum of them, so that nothing is optimised away.
 u64 look_through(const ModelFile& file) {
   u64 sum = 0;
@@ -43,8 +55,8 @@ u64 look_through(const ModelFile& file) {
     const MetaValue value = file.meta_value(i);
     add(value.text);
     MetaValue found;
-    REQUIRE(file.find(file.meta_key(i), found));
-    REQUIRE(found.file_offset == value.file_offset);
+    must(file.find(file.meta_key(i), found), "a key is not found");
+    must(found.file_offset == value.file_offset, "a key is found elsewhere");
     if (value.type != MetaType::kArray) continue;
     if (value.array.type == MetaType::kString) {
       StringCursor cursor(value.array);
@@ -55,13 +67,13 @@ u64 look_through(const ModelFile& file) {
   }
   for (u32 i = 0; i < file.n_tensor(); ++i) {
     const TensorInfo tensor = file.tensor(i);
-    REQUIRE(tensor.file_offset >= file.data_offset());
-    REQUIRE(tensor.n_byte > 0);
-    REQUIRE(tensor.n_byte <= file.file_size());
-    REQUIRE(tensor.file_offset <= file.file_size() - tensor.n_byte);
+    must(tensor.file_offset >= file.data_offset(), "a tensor lies in the metadata");
+    must(tensor.n_byte > 0, "a tensor is empty");
+    must(tensor.n_byte <= file.file_size(), "a tensor is larger than the file");
+    must(tensor.file_offset <= file.file_size() - tensor.n_byte, "a tensor ends beyond the file");
     TensorInfo found;
-    REQUIRE(file.find_tensor(tensor.name, found));
-    REQUIRE(found.file_offset == tensor.file_offset);
+    must(file.find_tensor(tensor.name, found), "a tensor is not found");
+    must(found.file_offset == tensor.file_offset, "a tensor is found elsewhere");
   }
   return sum;
 }
@@ -79,10 +91,10 @@ class Bench {
     ViewSource source({bytes_.data(), n});
     const Result<ModelFile> file = ModelFile::open(source, arena);
     if (!file.ok()) {
-      REQUIRE(file.error().code != ErrorCode::kOk);
-      REQUIRE(file.error().code != ErrorCode::kOutOfMemory);
-      REQUIRE(file.error().what[0] != '\0');
-      REQUIRE(arena.bytes_used() == 0);
+      must(file.error().code != ErrorCode::kOk, "an error without a code");
+      must(file.error().code != ErrorCode::kOutOfMemory, "more memory than a refused file may take");
+      must(file.error().what[0] != '\0', "an error without a reason");
+      must(arena.bytes_used() == 0, "a refused file left something behind");
       return file.error().code;
     }
     sum_ += look_through(file.value());
@@ -96,14 +108,14 @@ class Bench {
     const Result<ModelConfig> config = read_config(file);
     if (config.ok()) {
       const Result<WeightPlan> plan = plan_weights(file, config.value(), arena);
-      REQUIRE((plan.ok() || plan.error().code != ErrorCode::kOk));
+      must(plan.ok() || plan.error().code != ErrorCode::kOk, "an error without a code");
     }
     const Result<Tokenizer*> tokenizer = Tokenizer::create(arena, file);
     if (!tokenizer.ok()) return;
     u32 ids[64];
     const Result<u32> n = tokenizer.value()->encode("then the rest", {true, true}, ids, arena);
     if (!n.ok()) return;
-    for (u32 i = 0; i < n.value(); ++i) REQUIRE(ids[i] < tokenizer.value()->n_vocab());
+    for (u32 i = 0; i < n.value(); ++i) must(ids[i] < tokenizer.value()->n_vocab(), "an id beyond the vocabulary");
   }
 
   std::vector<u8> bytes_;
@@ -196,8 +208,8 @@ TEST_CASE("every prefix of a file is truncated (G04)", "[hostile]") {
     REQUIRE(bench.open(size, true) == ErrorCode::kOk);
     // In the data, which is never looked at, a step of a prime; and the last bytes.
     for (usize n = 0; n < size; n += n < table_end + 64 || n + 64 > size ? 1 : 61) {
-      INFO(seed << " cut to " << n);
-      REQUIRE(bench.open(n, false) == ErrorCode::kTruncated);
+      g_damage = {seed, n, 0};
+      must(bench.open(n, false) == ErrorCode::kTruncated, "a prefix is not truncated");
     }
   }
 }
@@ -210,7 +222,7 @@ TEST_CASE("every bit of the header and the tables, flipped", "[hostile]") {
     u32 n_accepted = 0;
     for (usize at = 0; at < table_end; ++at) {
       for (u32 bit = 0; bit < 8; ++bit) {
-        INFO(seed << " byte " << at << " bit " << bit);
+        g_damage = {seed, at, bit};
         bench.bytes()[at] ^= static_cast<u8>(1u << bit);
         n_accepted += bench.open(bench.bytes().size(), bit == at % 8) == ErrorCode::kOk ? 1 : 0;
         bench.bytes()[at] ^= static_cast<u8>(1u << bit);
@@ -236,7 +248,7 @@ TEST_CASE("every number of the header and the tables, replaced", "[hostile]") {
                             (u64{1} << 63) - 1, ~u64{0} - 7, ~u64{0} - 31, size, size - 1, size + 1, rest, rest - 1, rest + 1,
                             right - 1, right + 1, right * 2, right + (u64{1} << 32)};
       for (const u64 value : values) {
-        INFO(seed << " at " << field.offset << ", " << field.n_byte << " bytes: " << value);
+        g_damage = {seed, field.offset, value};
         write_number(bench.bytes(), field, value);
         static_cast<void>(bench.open(bench.bytes().size(), true));
       }
@@ -258,6 +270,7 @@ TEST_CASE("every pair of counts and lengths in the smallest file, replaced toget
       for (const u64 value_a : values) {
         write_number(bench.bytes(), fields[a], value_a);
         for (const u64 value_b : values) {
+          g_damage = {"pair", fields[b].offset, value_b};
           write_number(bench.bytes(), fields[b], value_b);
           static_cast<void>(bench.open(bench.bytes().size(), false));
         }

@@ -29,7 +29,7 @@ class TemporaryFolder {
     path_ = name;
   }
   ~TemporaryFolder() { fs::remove_all(path_); }
-  [[nodiscard]] std::string file(const std::string& name, const std::string& content = "") const {
+  std::string file(const std::string& name, const std::string& content = "") const {
     const fs::path path = path_ / name;
     fs::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << content;
@@ -68,7 +68,7 @@ TEST_CASE("a file source reads what is there and says where it ends", "[platform
   CHECK(read_text(source, 3, 4) == "3456");
   CHECK(read_text(source, 10, 0).empty());
   CHECK(read_text(source, 8, 3) == "truncated");
-  CHECK(read_text(source, ~u64{0}, 1) != "?");
+  CHECK(read_text(source, ~u64{0}, 1) == "truncated");
   // A file that shrinks while it is read is an error, not a crash.
   fs::resize_file(path, 5);
   CHECK(read_text(source, 3, 4) == "truncated");
@@ -162,7 +162,7 @@ TEST_CASE("a slow core costs its share and no more", "[platform_posix]") {
   const auto task = [](void* j, u32 index) {
     Job& self = *static_cast<Job*>(j);
     if (index == 99) {
-      usleep(50'000);
+      usleep(200'000);
       self.n_done_when_slow_ended = self.n_done.load();
     }
     ++self.n_done;

@@ -8,7 +8,8 @@ namespace {
 
 constexpr u32 kMaxSymbols = 64;
 
-// A merge table over few ids in which every pair has a rank, an equal one, or none: ids grow, so merging ends.
+// A merge table over few ids in which every pair has a rank, an equal one, or none: ids grow, so
+// merging ends.
 PairRank made_up_pair(u32 seed, u32 left, u32 right) {
   const u32 hash = (left * 2654435761u ^ right * 40503u ^ seed * 97u) * 2246822519u >> 20;
   if (hash % 3 == 0 || left + right > 200) return {};
@@ -66,9 +67,10 @@ TEST_CASE("merging equals its definition on random chains", "[tokenizer]") {
       expected[i] = symbols[i].id = random.next() % 4;
       symbols[i].begin = i;
     }
-    const u64 n_lookup = merge_symbols({symbols, n}, heap, [&](const Symbol& left, const Symbol& right) {
-      return made_up_pair(round, left.id, right.id);
-    });
+    const u64 n_lookup =
+        merge_symbols({symbols, n}, heap, [&](const Symbol& left, const Symbol& right) {
+          return made_up_pair(round, left.id, right.id);
+        });
     if (n_lookup * 100 / n > most_lookups) most_lookups = n_lookup * 100 / n;
     const u32 n_expected = merge_by_definition(round, {expected, n});
     u32 k = 0;
@@ -81,16 +83,18 @@ TEST_CASE("merging equals its definition on random chains", "[tokenizer]") {
   CHECK(most_lookups <= 300);  // 3 n
 }
 
-TEST_CASE("merging: the work grows with the length of the chain, not with its square", "[tokenizer]") {
+TEST_CASE("merging: the work grows with the length of the chain, not with its square",
+          "[tokenizer]") {
   constexpr u32 kLong = 20000;
   static Symbol symbols[kLong];
   static u64 heap[merge_heap_entries(kLong)];
   for (u32 n = kLong / 4; n <= kLong; n *= 2) {
     for (u32 i = 0; i < n; ++i) symbols[i] = {i, 0, 0, 0, 0, 0};
     // Equal characters, of which 2^k join: every pair is a candidate, all of the same rank.
-    const u64 n_lookup = merge_symbols({symbols, n}, heap, [](const Symbol& left, const Symbol& right) {
-      return left.id == right.id && left.id < 10 ? PairRank{left.id, left.id + 1} : PairRank{};
-    });
+    const u64 n_lookup =
+        merge_symbols({symbols, n}, heap, [](const Symbol& left, const Symbol& right) {
+          return left.id == right.id && left.id < 10 ? PairRank{left.id, left.id + 1} : PairRank{};
+        });
     CHECK(n_lookup <= u64{3} * n);
   }
 }

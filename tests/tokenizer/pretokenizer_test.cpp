@@ -6,7 +6,8 @@
 namespace lbm {
 namespace {
 
-// Whether `name` cuts `text` into the words that `expected` has between '|'. The text itself has no '|'.
+// Whether `name` cuts `text` into the words that `expected` has between '|'. The text itself has no
+// '|'.
 bool cuts(Str name, Str text, Str expected) {
   const Pretokenizer* pretokenizer = find_pretokenizer(name);
   if (pretokenizer == nullptr) return false;
@@ -30,9 +31,18 @@ TEST_CASE("pretokenizer gpt-2: words, numbers and symbols take one space", "[tok
   CHECK(cuts("gpt-2", "a\n\n b  ", "a|\n\n| b|  "));
   CHECK(cuts("gpt-2", "\t\tx \n", "\t|\t|x| \n"));
   CHECK(cuts("gpt-2", "x... $5,000", "x|...| $|5|,|000"));
-  CHECK(cuts("gpt-2", "\xE6\x9D\xB1\xE4\xBA\xAC" "1\xC2\xB2", "\xE6\x9D\xB1\xE4\xBA\xAC|1\xC2\xB2"));
-  CHECK(cuts("gpt-2", "e\xCC\x81" "a", "e|\xCC\x81|a"));      // a combining mark is no letter
-  CHECK(cuts("gpt-2", "a\xC2\xA0\xC2\xA0" "b", "a|\xC2\xA0|\xC2\xA0|b"));
+  CHECK(cuts("gpt-2",
+             "\xE6\x9D\xB1\xE4\xBA\xAC"
+             "1\xC2\xB2",
+             "\xE6\x9D\xB1\xE4\xBA\xAC|1\xC2\xB2"));
+  CHECK(cuts("gpt-2",
+             "e\xCC\x81"
+             "a",
+             "e|\xCC\x81|a"));  // a combining mark is no letter
+  CHECK(cuts("gpt-2",
+             "a\xC2\xA0\xC2\xA0"
+             "b",
+             "a|\xC2\xA0|\xC2\xA0|b"));
   CHECK(cuts("gpt-2", "", ""));
 }
 
@@ -52,16 +62,31 @@ TEST_CASE("pretokenizer llama-bpe", "[tokenizer]") {
 }
 
 TEST_CASE("pretokenizer qwen35: marks belong to words", "[tokenizer]") {
-  CHECK(cuts("qwen35", "e\xCC\x81" "a!", "e\xCC\x81" "a|!"));
-  CHECK(cuts("qwen2", "e\xCC\x81" "a!", "e|\xCC\x81" "a|!"));
+  CHECK(cuts("qwen35",
+             "e\xCC\x81"
+             "a!",
+             "e\xCC\x81"
+             "a|!"));
+  CHECK(cuts("qwen2",
+             "e\xCC\x81"
+             "a!",
+             "e|\xCC\x81"
+             "a|!"));
 }
 
-TEST_CASE("pretokenizer gpt-4o: capital letters start words, contractions belong to them", "[tokenizer]") {
+TEST_CASE("pretokenizer gpt-4o: capital letters start words, contractions belong to them",
+          "[tokenizer]") {
   CHECK(cuts("gpt-4o", "camelCaseHTTPServer", "camel|Case|HTTPServer"));
   CHECK(cuts("gpt-4o", "I'll DON'T x's", "I'll| DON'T| x's"));
   CHECK(cuts("gpt-4o", "a/b //\n", "a|/b| //\n"));
-  CHECK(cuts("gpt-4o", "\xE6\x9D\xB1" "AB", "\xE6\x9D\xB1|AB"));  // an uncased letter may end the lower+ of the first alternative
-  CHECK(cuts("gpt-4o", "AB\xE6\x9D\xB1" "CD", "AB\xE6\x9D\xB1|CD"));
+  CHECK(cuts("gpt-4o",
+             "\xE6\x9D\xB1"
+             "AB",
+             "\xE6\x9D\xB1|AB"));  // an uncased letter may end the lower+ of the first alternative
+  CHECK(cuts("gpt-4o",
+             "AB\xE6\x9D\xB1"
+             "CD",
+             "AB\xE6\x9D\xB1|CD"));
   CHECK(cuts("gpt-4o", "!\xCC\x81 \xCC\x81", "!\xCC\x81| \xCC\x81"));
   CHECK(cuts("gpt-4o", "12345", "123|45"));
   CHECK(cuts("tekken", "I'll 12", "I|'ll| |1|2"));
@@ -71,10 +96,14 @@ TEST_CASE("pretokenizers that cut more than once", "[tokenizer]") {
   CHECK(cuts("falcon", "a+b 12345 c", "a|+|b| |123|45| c"));
   CHECK(cuts("default", "a+b 1234567", "a|+|b| |123|456|7"));
   CHECK(cuts("deepseek-coder", "x = 10;\n y", "x| = |1|0|;|\n| y"));
-  CHECK(cuts("deepseek-coder", "\xE6\x9D\xB1" "abc", "\xE6\x9D\xB1|abc"));
+  CHECK(cuts("deepseek-coder",
+             "\xE6\x9D\xB1"
+             "abc",
+             "\xE6\x9D\xB1|abc"));
   CHECK(cuts("deepseek-llm", "Hi, you.  ", "Hi|,| you|.|  "));
   CHECK(cuts("deepseek-llm", "a 42 \xE3\x80\x80", "a| |42| |\xE3\x80\x80"));
-  CHECK(cuts("deepseek-v3", "x.foo (12345) \xE3\x81\x82z\n", "x|.foo| (|123|45|)| |\xE3\x81\x82|z|\n"));
+  CHECK(cuts("deepseek-v3", "x.foo (12345) \xE3\x81\x82z\n",
+             "x|.foo| (|123|45|)| |\xE3\x81\x82|z|\n"));
 }
 
 TEST_CASE("pretokenizers: a name this build does not know", "[tokenizer]") {
@@ -84,10 +113,32 @@ TEST_CASE("pretokenizers: a name this build does not know", "[tokenizer]") {
 }
 
 TEST_CASE("pretokenizers: the words are the text, whatever the text is", "[tokenizer]") {
-  constexpr Str kNames[] = {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "falcon",
-                            "default", "deepseek-coder", "deepseek-llm", "deepseek-v3", "seed-coder", "minicpm5"};
-  constexpr Str kParts[] = {"a", "Z", "'s", "'", " ", "  ", "\n", "\r\n", "\t", "7", "42", ".", "$", "\xC3\xA9", "\xE6\x9D\xB1",
-                            "\xCC\x81", "\xF0\x9F\x99\x82", "\xFF", "\xE2\x82", "\xC2\xA0", "/", "\xE3\x80\x80"};
+  constexpr Str kNames[] = {"gpt-2",      "smollm",         "llama-bpe",    "qwen2",
+                            "qwen35",     "gpt-4o",         "tekken",       "falcon",
+                            "default",    "deepseek-coder", "deepseek-llm", "deepseek-v3",
+                            "seed-coder", "minicpm5"};
+  constexpr Str kParts[] = {"a",
+                            "Z",
+                            "'s",
+                            "'",
+                            " ",
+                            "  ",
+                            "\n",
+                            "\r\n",
+                            "\t",
+                            "7",
+                            "42",
+                            ".",
+                            "$",
+                            "\xC3\xA9",
+                            "\xE6\x9D\xB1",
+                            "\xCC\x81",
+                            "\xF0\x9F\x99\x82",
+                            "\xFF",
+                            "\xE2\x82",
+                            "\xC2\xA0",
+                            "/",
+                            "\xE3\x80\x80"};
   Pcg32 random(3, 5);
   u32 n_wrong = 0;
   for (u32 round = 0; round < 40; ++round) {

@@ -1,4 +1,5 @@
-// Vocabularies of a few hundred tokens as model files, good and bad ones, for tests that run everywhere.
+// Vocabularies of a few hundred tokens as model files, good and bad ones, for tests that run
+// everywhere.
 #pragma once
 
 #include "core/base/utf8.h"
@@ -18,8 +19,8 @@ struct TinyToken {
 struct TinyVocab {
   Str model = "gpt2";
   Str pre = "gpt-2";
-  // The 256 byte tokens come first: characters of the byte-level alphabet for gpt2; for llama <unk>, <s>, </s> and then
-  // <0x00> to <0xFF>. The tokens of the test follow.
+  // The 256 byte tokens come first: characters of the byte-level alphabet for gpt2; for llama
+  // <unk>, <s>, </s> and then <0x00> to <0xFF>. The tokens of the test follow.
   u32 n_byte_token = 256;
   Span<const TinyToken> tokens;
   Span<const Str> merges;
@@ -47,8 +48,9 @@ class TinyVocabWriter {
   TinyVocabWriter(const TinyVocab& vocab, Span<u8> out) : vocab_(vocab), gguf_(out) {}
 
   Span<const u8> write() {
-    const u64 n_meta = 5u + (vocab_.no_types ? 0u : 1u) + (vocab_.no_scores ? 0u : 1u) + (vocab_.no_merges ? 0u : 1u) +
-                       (vocab_.bos != Tokenizer::kNoToken) + (vocab_.eos != Tokenizer::kNoToken) + (vocab_.add_bos >= 0) +
+    const u64 n_meta = 5u + (vocab_.no_types ? 0u : 1u) + (vocab_.no_scores ? 0u : 1u) +
+                       (vocab_.no_merges ? 0u : 1u) + (vocab_.bos != Tokenizer::kNoToken) +
+                       (vocab_.eos != Tokenizer::kNoToken) + (vocab_.add_bos >= 0) +
                        (vocab_.add_space_prefix >= 0);
     gguf_.header(0, n_meta);
     gguf_.text_key("general.architecture", "llama").text_key("general.name", vocab_.name);
@@ -57,7 +59,8 @@ class TinyVocabWriter {
     if (!vocab_.no_types) write_types();
     if (!vocab_.no_scores) write_scores();
     if (!vocab_.no_merges) {
-      gguf_.key("tokenizer.ggml.merges", MetaType::kArray).array(MetaType::kString, vocab_.merges.size());
+      gguf_.key("tokenizer.ggml.merges", MetaType::kArray)
+          .array(MetaType::kString, vocab_.merges.size());
       for (const Str merge : vocab_.merges) gguf_.text(merge);
     }
     if (vocab_.bos != Tokenizer::kNoToken) gguf_.u32_key("tokenizer.ggml.bos_token_id", vocab_.bos);
@@ -69,7 +72,9 @@ class TinyVocabWriter {
   }
 
  private:
-  [[nodiscard]] u32 n_token() const { return vocab_.first_id() + static_cast<u32>(vocab_.tokens.size()); }
+  [[nodiscard]] u32 n_token() const {
+    return vocab_.first_id() + static_cast<u32>(vocab_.tokens.size());
+  }
 
   void flag(Str key, i32 value) {
     if (value >= 0) gguf_.key(key, MetaType::kBool).u8_value(static_cast<u8>(value));
@@ -130,7 +135,8 @@ class TinyVocabWriter {
 // One vocabulary at a time, in memory that the tests share.
 class LoadedTiny {
  public:
-  explicit LoadedTiny(const TinyVocab& vocab) : source_(TinyVocabWriter(vocab, g_file).write()), arena_(g_memory), scratch_(g_scratch) {
+  explicit LoadedTiny(const TinyVocab& vocab)
+      : source_(TinyVocabWriter(vocab, g_file).write()), arena_(g_memory), scratch_(g_scratch) {
     Result<ModelFile> file = ModelFile::open(source_, arena_);
     LBM_CHECK(file.ok());
     file_ = file.value();
@@ -150,11 +156,14 @@ class LoadedTiny {
   [[nodiscard]] Arena& scratch() { return scratch_; }
 
   // The code and the offset of the refusal; the arena is as it was.
-  [[nodiscard]] bool refused(ErrorCode code) const { return !ok() && error_.code == code && arena_is_as_before(); }
+  [[nodiscard]] bool refused(ErrorCode code) const {
+    return !ok() && error_.code == code && arena_is_as_before();
+  }
   // The refusal points at the element of that spelling, or at the value of a key.
   [[nodiscard]] bool points_at(Str text) const {
     const u64 at = error_.offset;
-    return at < sizeof(g_file) - text.size() && Str(reinterpret_cast<const char*>(g_file) + at, text.size()) == text;
+    return at < sizeof(g_file) - text.size() &&
+           Str(reinterpret_cast<const char*>(g_file) + at, text.size()) == text;
   }
 
   // Whether `text` becomes `expected`.
@@ -168,7 +177,8 @@ class LoadedTiny {
     const Result<u32> n = tokenizer_->encode_segments(segments, ids, scratch_);
     return n.ok() && equal({ids, n.value()}, expected) && scratch_.bytes_used() == 0;
   }
-  [[nodiscard]] bool decodes(Span<const u32> ids, Str expected, bool show_special = false, bool at_start = true) {
+  [[nodiscard]] bool decodes(Span<const u32> ids, Str expected, bool show_special = false,
+                             bool at_start = true) {
     char text[256];
     const Result<Str> decoded = tokenizer_->decode(ids, show_special, at_start, text);
     return decoded.ok() && decoded.value() == expected;

@@ -8,13 +8,20 @@ namespace lbm::test {
 namespace {
 
 // Byte-level BPE: bytes are their own ids.
-constexpr TinyToken kWords[] = {
-    {"th"}, {"the"}, {"\xC4\xA0the"}, {"ll"},                                              // 256 to 259
-    {"<|im_start|>", TokenType::kControl}, {"<|im_end|>", TokenType::kControl},            // 260, 261
-    {"<tool>", TokenType::kUserDefined}, {"<tool>x", TokenType::kUserDefined},             // 262, 263
-    {"<unk>", TokenType::kUnknown}, {"<|im_", TokenType::kControl}, {"<|im_end|>!!", TokenType::kControl}};  // 264 to 266
+constexpr TinyToken kWords[] = {{"th"},
+                                {"the"},
+                                {"\xC4\xA0the"},
+                                {"ll"},  // 256 to 259
+                                {"<|im_start|>", TokenType::kControl},
+                                {"<|im_end|>", TokenType::kControl},  // 260, 261
+                                {"<tool>", TokenType::kUserDefined},
+                                {"<tool>x", TokenType::kUserDefined},  // 262, 263
+                                {"<unk>", TokenType::kUnknown},
+                                {"<|im_", TokenType::kControl},
+                                {"<|im_end|>!!", TokenType::kControl}};  // 264 to 266
 constexpr Str kMerges[] = {"t h", "th e", "\xC4\xA0 the", "l l"};
-constexpr u32 kTh = 256, kThe = 257, kSpaceThe = 258, kLl = 259, kStart = 260, kEnd = 261, kTool = 262, kToolX = 263;
+constexpr u32 kTh = 256, kThe = 257, kSpaceThe = 258, kLl = 259, kStart = 260, kEnd = 261,
+              kTool = 262, kToolX = 263;
 
 TinyVocab words() {
   TinyVocab vocab;
@@ -27,13 +34,16 @@ TinyVocab words() {
 
 // SentencePiece: <unk> <s> </s>, byte b is 3 + b.
 #define SP "\xE2\x96\x81"
-constexpr TinyToken kPieces[] = {{SP, TokenType::kNormal, -1}, {"a", TokenType::kNormal, -2}, {"b", TokenType::kNormal, -3},
-                                 {"ab", TokenType::kNormal, -4}, {SP "a", TokenType::kNormal, -5},
-                                 {"bb", TokenType::kNormal, -3.5f}, {SP "ab", TokenType::kNormal, -9},
-                                 {"[t]", TokenType::kUserDefined}, {"/", TokenType::kNormal, -1}, {"/s", TokenType::kNormal, -1},
-                                 {"<", TokenType::kNormal, -1}, {"</s", TokenType::kNormal, -1}, {">", TokenType::kNormal, -1}};
-constexpr u32 kByte = 3, kSp = 259, kA = 260, kB = 261, kSpA = 263, kBb = 264, kSpAb = 265, kT = 266,
-              kClosing = 270, kGreater = 271;
+constexpr TinyToken kPieces[] = {
+    {SP, TokenType::kNormal, -1},      {"a", TokenType::kNormal, -2},
+    {"b", TokenType::kNormal, -3},     {"ab", TokenType::kNormal, -4},
+    {SP "a", TokenType::kNormal, -5},  {"bb", TokenType::kNormal, -3.5f},
+    {SP "ab", TokenType::kNormal, -9}, {"[t]", TokenType::kUserDefined},
+    {"/", TokenType::kNormal, -1},     {"/s", TokenType::kNormal, -1},
+    {"<", TokenType::kNormal, -1},     {"</s", TokenType::kNormal, -1},
+    {">", TokenType::kNormal, -1}};
+constexpr u32 kByte = 3, kSp = 259, kA = 260, kB = 261, kSpA = 263, kBb = 264, kSpAb = 265,
+              kT = 266, kClosing = 270, kGreater = 271;
 
 TinyVocab pieces() {
   TinyVocab vocab;
@@ -59,7 +69,8 @@ TEST_CASE("byte-level BPE: merges within words", "[tokenizer]") {
   CHECK(tiny.decodes(the, "the there"));
 }
 
-TEST_CASE("byte-level BPE: a word that is a token skips the merges only where the model says so", "[tokenizer]") {
+TEST_CASE("byte-level BPE: a word that is a token skips the merges only where the model says so",
+          "[tokenizer]") {
   constexpr TinyToken kWhole[] = {{"xyz"}, {"xy"}};
   TinyVocab vocab;
   vocab.tokens = kWhole;
@@ -83,7 +94,8 @@ TEST_CASE("byte-level BPE: any bytes come back from their pieces", "[tokenizer]"
     char text[40];
     const usize n = random.next() % sizeof(text);
     for (usize i = 0; i < n; ++i) {
-      text[i] = random.next() % 4 == 0 ? "the l"[random.next() % 5] : static_cast<char>(random.next());
+      text[i] =
+          random.next() % 4 == 0 ? "the l"[random.next() % 5] : static_cast<char>(random.next());
     }
     u32 ids[sizeof(text)];
     const Result<u32> n_id = tiny->encode(Str(text, n), {}, ids, tiny.scratch());
@@ -109,13 +121,22 @@ TEST_CASE("byte-level BPE: bytes that a vocabulary has not got", "[tokenizer]") 
   LoadedTiny tiny(vocab);
   REQUIRE(tiny.ok());
   const u32 malformed[] = {'a', 128, 128, 'b'};
-  CHECK(tiny.encodes("a\xFF\xC3" "b", malformed));
+  CHECK(
+      tiny.encodes("a\xFF\xC3"
+                   "b",
+                   malformed));
   const u32 dropped[] = {'a', 'b'};
-  CHECK(tiny.encodes("a\xC3\xA9" "b", dropped));
+  CHECK(
+      tiny.encodes("a\xC3\xA9"
+                   "b",
+                   dropped));
 }
 
-TEST_CASE("byte-level BPE: a user-defined token that is spelled like a byte is not that byte", "[tokenizer]") {
-  constexpr TinyToken kLetter[] = {{"\xC3\xB5", TokenType::kUserDefined}, {"\xC3\x83"}, {"\xC2\xB5"}};  // the letter o with tilde
+TEST_CASE("byte-level BPE: a user-defined token that is spelled like a byte is not that byte",
+          "[tokenizer]") {
+  constexpr TinyToken kLetter[] = {{"\xC3\xB5", TokenType::kUserDefined},
+                                   {"\xC3\x83"},
+                                   {"\xC2\xB5"}};  // the letter o with tilde
   TinyVocab vocab;
   vocab.n_byte_token = 128;
   vocab.tokens = kLetter;
@@ -127,14 +148,15 @@ TEST_CASE("byte-level BPE: a user-defined token that is spelled like a byte is n
   CHECK(tiny.encodes("\xF5", {}));
 }
 
-TEST_CASE("special tokens: control tokens come from markup only, user-defined ones from all text", "[tokenizer]") {
+TEST_CASE("special tokens: control tokens come from markup only, user-defined ones from all text",
+          "[tokenizer]") {
   LoadedTiny tiny(words());
   REQUIRE(tiny.ok());
   constexpr Str kText = "<|im_start|>the<tool><|im_end|>";
   const u32 parsed[] = {kStart, kThe, kTool, kEnd};
   CHECK(tiny.encodes(kText, parsed, {false, true}));
-  const u32 plain[] = {'<', '|', 'i', 'm', '_', 's', 't', 'a', 'r', 't', '|', '>', kThe, kTool,
-                       '<', '|', 'i', 'm', '_', 'e', 'n', 'd', '|', '>'};
+  const u32 plain[] = {'<',  '|',   'i', 'm', '_', 's', 't', 'a', 'r', 't', '|', '>',
+                       kThe, kTool, '<', '|', 'i', 'm', '_', 'e', 'n', 'd', '|', '>'};
   CHECK(tiny.encodes(kText, plain));
   // T12: no spelling of a control or unknown token makes one.
   for (const TinyToken& token : kWords) {
@@ -171,7 +193,8 @@ TEST_CASE("special tokens: BOS and EOS as the file asks", "[tokenizer]") {
 TEST_CASE("segments are one text, and only markup can make a control token", "[tokenizer]") {
   LoadedTiny tiny(words());
   REQUIRE(tiny.ok());
-  const TextSegment chat[] = {{"<|im_start|>", true}, {" the<|im_end|>", false}, {"<|im_", true}, {"end|>", true}};
+  const TextSegment chat[] = {
+      {"<|im_start|>", true}, {" the<|im_end|>", false}, {"<|im_", true}, {"end|>", true}};
   const u32 ids[] = {kStart, kSpaceThe, '<', '|', 'i', 'm', '_', 'e', 'n', 'd', '|', '>', kEnd};
   CHECK(tiny.encodes_segments(chat, ids));
   // Plain text runs on across the border: one word.
@@ -192,7 +215,8 @@ TEST_CASE("decoding: control tokens are shown only when asked for", "[tokenizer]
   LoadedTiny tiny(words());
   REQUIRE(tiny.ok());
   const u32 ids[] = {kStart, kThe, kTool, kEnd, 264, 9999, ' ', '!'};
-  CHECK(tiny.decodes(ids, "<|im_start|>the<tool><|im_end|><unk>!", true));  // gpt-2 drops the space before "!"
+  CHECK(tiny.decodes(ids, "<|im_start|>the<tool><|im_end|><unk>!",
+                     true));  // gpt-2 drops the space before "!"
   CHECK(tiny.decodes(ids, "the<tool>!"));
   char buffer[32];
   CHECK(tiny->piece(kStart, false, buffer).empty());
@@ -240,10 +264,16 @@ TEST_CASE("SentencePiece: what no piece spells is bytes", "[tokenizer]") {
   LoadedTiny tiny(pieces());
   REQUIRE(tiny.ok());
   const u32 bytes[] = {kSpA, kByte + 0xC3, kByte + 0xA9, kByte + '\n', kByte + 0xFF, kB};
-  CHECK(tiny.encodes("a\xC3\xA9\n\xFF" "b", bytes));
-  CHECK(tiny.decodes(bytes, "a\xC3\xA9\n\xFF" "b"));
+  CHECK(
+      tiny.encodes("a\xC3\xA9\n\xFF"
+                   "b",
+                   bytes));
+  CHECK(tiny.decodes(bytes,
+                     "a\xC3\xA9\n\xFF"
+                     "b"));
   u32 ids[16];
-  const Result<u32> n = tiny->encode("<0x41>", {}, ids, tiny.scratch());  // the text, not the byte token
+  const Result<u32> n =
+      tiny->encode("<0x41>", {}, ids, tiny.scratch());  // the text, not the byte token
   REQUIRE(n.ok());
   CHECK(n.value() > 2);
 }

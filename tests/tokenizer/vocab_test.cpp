@@ -1,4 +1,5 @@
-// What a vocabulary is refused for. The recipes are those of the corpus of hostile tokenizers (T04 to T09).
+// What a vocabulary is refused for. The recipes are those of the corpus of hostile tokenizers (T04
+// to T09).
 #include "tests/test.h"
 #include "tests/tokenizer/tiny_vocab.h"
 
@@ -62,7 +63,8 @@ TEST_CASE("vocab: other kinds of tokenizer are refused by name", "[tokenizer]") 
 TEST_CASE("vocab T04: scores that are no numbers", "[tokenizer]") {
   constexpr u32 kBits[] = {kNan, kInfinity, kInfinity | 0x80000000u, kNan | 0x80000000u};
   for (const u32 bits : kBits) {
-    const TinyToken tokens[] = {{"a", TokenType::kNormal, 1.0f}, {"b", TokenType::kNormal, __builtin_bit_cast(f32, bits)}};
+    const TinyToken tokens[] = {{"a", TokenType::kNormal, 1.0f},
+                                {"b", TokenType::kNormal, __builtin_bit_cast(f32, bits)}};
     const LoadedTiny tiny(sentencepiece(tokens));
     CHECK(tiny.refused(ErrorCode::kNumeric));
     CHECK(tiny.points_at(Str(reinterpret_cast<const char*>(&bits), 4)));
@@ -76,7 +78,9 @@ TEST_CASE("vocab T05: duplicate, empty and strange pieces", "[tokenizer]") {
   CHECK(duplicate.points_at("xy"));
   CHECK(duplicate.error().value == 257);
 
-  const TinyToken strange[] = {{""}, {""}, {Str("a\0b", 3)}, {"\xFF\xFE"}, {"\xE2\x82"}, {Str("a\0c", 3), TokenType::kUserDefined}};
+  const TinyToken strange[] = {
+      {""},         {""},         {Str("a\0b", 3)},
+      {"\xFF\xFE"}, {"\xE2\x82"}, {Str("a\0c", 3), TokenType::kUserDefined}};
   LoadedTiny tiny(byte_level(strange));
   REQUIRE(tiny.ok());
   const u32 empty[] = {256};
@@ -137,7 +141,8 @@ TEST_CASE("vocab T07: special ids", "[tokenizer]") {
   CHECK(!by_name->add_bos());
 }
 
-TEST_CASE("vocab T07: vocabularies of no, one and two tokens without the keys of special ids", "[tokenizer]") {
+TEST_CASE("vocab T07: vocabularies of no, one and two tokens without the keys of special ids",
+          "[tokenizer]") {
   TinyVocab vocab = byte_level({});
   vocab.n_byte_token = 0;
   CHECK(LoadedTiny(vocab).refused(ErrorCode::kLimit));
@@ -198,13 +203,14 @@ TEST_CASE("vocab T09: merges", "[tokenizer]") {
   };
   CHECK(refusal("aa aa") == ErrorCode::kOk);
   CHECK(refusal("") == ErrorCode::kBadValue);
-  CHECK(refusal("aa") == ErrorCode::kBadValue);       // no space
-  CHECK(refusal("aa ") == ErrorCode::kBadValue);      // no right piece
-  CHECK(refusal(" aa") == ErrorCode::kBadValue);      // no left piece
-  CHECK(refusal("a zz") == ErrorCode::kMismatch);     // a piece that is no token
+  CHECK(refusal("aa") == ErrorCode::kBadValue);    // no space
+  CHECK(refusal("aa ") == ErrorCode::kBadValue);   // no right piece
+  CHECK(refusal(" aa") == ErrorCode::kBadValue);   // no left piece
+  CHECK(refusal("a zz") == ErrorCode::kMismatch);  // a piece that is no token
   CHECK(refusal("zz a") == ErrorCode::kMismatch);
-  CHECK(refusal("aa a") == ErrorCode::kMismatch);     // a result that is no token
-  CHECK(refusal("aaaa aaaa") == ErrorCode::kMismatch);  // so a chain of self-merges ends with the vocabulary
+  CHECK(refusal("aa a") == ErrorCode::kMismatch);  // a result that is no token
+  CHECK(refusal("aaaa aaaa") ==
+        ErrorCode::kMismatch);  // so a chain of self-merges ends with the vocabulary
   CHECK(refusal("a a a") == ErrorCode::kMismatch);
   CHECK(refusal("a a") == ErrorCode::kDuplicate);
 
@@ -246,8 +252,12 @@ TEST_CASE("vocab: a special token that is too long to be looked for", "[tokenize
 }
 
 TEST_CASE("vocab: what ends an answer", "[tokenizer]") {
-  const TinyToken tokens[] = {{"<|im_end|>"}, {"</s>", TokenType::kUserDefined}, {"<|eot_id|>", TokenType::kControl},
-                              {"<reponame>", TokenType::kControl}, {"<|im_start|>", TokenType::kControl}, {"<|end|>"}};
+  const TinyToken tokens[] = {{"<|im_end|>"},
+                              {"</s>", TokenType::kUserDefined},
+                              {"<|eot_id|>", TokenType::kControl},
+                              {"<reponame>", TokenType::kControl},
+                              {"<|im_start|>", TokenType::kControl},
+                              {"<|end|>"}};
   const LoadedTiny tiny(byte_level(tokens));
   REQUIRE(tiny.ok());
   for (u32 id = 256; id < 260; ++id) CHECK(tiny->is_end_of_generation(id));
@@ -258,7 +268,9 @@ TEST_CASE("vocab: what ends an answer", "[tokenizer]") {
   CHECK(!tiny->is_end_of_generation('a'));
 
   // With channels, <|end|> ends a message, not the answer.
-  const TinyToken channels[] = {{"<|end|>", TokenType::kControl}, {"<|return|>", TokenType::kControl}, {"<|call|>", TokenType::kControl}};
+  const TinyToken channels[] = {{"<|end|>", TokenType::kControl},
+                                {"<|return|>", TokenType::kControl},
+                                {"<|call|>", TokenType::kControl}};
   const LoadedTiny harmony(byte_level(channels));
   REQUIRE(harmony.ok());
   CHECK(!harmony->is_end_of_generation(256));
