@@ -26,7 +26,8 @@ void TscClock::calibrate() {
     const u64 ticks = read_tsc() - begin;
     if (ticks < shortest) shortest = ticks;
   }
-  // A counter that stands still would divide by zero below; 1 GHz then keeps the program usable, with wrong figures.
+  // A counter that stands still would divide by zero below; 1 GHz then keeps the program usable,
+  // with wrong figures.
   if (shortest >= kStallUs / 10) hertz_ = shortest * (1'000'000 / kStallUs);
   start_ = read_tsc();
   last_us_ = 0;

@@ -1,7 +1,8 @@
 // The time-stamp counter as a clock.
 //
-// Firmware's GetTime has a resolution of one second on many machines, and CPUID's own frequency (leaf 0x15) is absent in virtual
-// machines and on older processors. Stall() is the one interval every firmware can measure, so the counter is calibrated by it.
+// Firmware's GetTime has a resolution of one second on many machines, and CPUID's own frequency
+// (leaf 0x15) is absent in virtual machines and on older processors. Stall() is the one interval
+// every firmware can measure, so the counter is calibrated by it.
 #pragma once
 
 #include "core/platform.h"
@@ -10,7 +11,8 @@ namespace lbm::efi {
 
 class TscClock final : public Clock {
  public:
-  // Measures the counter against Stall(): the shortest of three runs, because interruptions only lengthen one. About 150 ms.
+  // Measures the counter against Stall(): the shortest of three runs, because interruptions only
+  // lengthen one. About 150 ms.
   void calibrate();
 
   // Microseconds since calibrate().

@@ -26,14 +26,15 @@ SERIAL_IO_INTERFACE* port_below(EFI_HANDLE terminal) {
   EFI_DEVICE_PATH* path = protocol<EFI_DEVICE_PATH>(terminal, kDevicePathGuid);
   EFI_GUID guid = kSerialIoGuid;
   EFI_HANDLE handle = nullptr;
-  if (path == nullptr || failed(boot_services().LocateDevicePath(&guid, &path, &handle))) return nullptr;
+  if (path == nullptr || failed(boot_services().LocateDevicePath(&guid, &path, &handle)))
+    return nullptr;
   return protocol<SERIAL_IO_INTERFACE>(handle, kSerialIoGuid);
 }
 
 }  // namespace
 
-// Screens without the serial terminals. False, with nothing kept, when the console has no serial member or they can not be told
-// apart from the rest.
+// Screens without the serial terminals. False, with nothing kept, when the console has no serial
+// member or they can not be told apart from the rest.
 bool FirmwareConsole::find_mirrored_ports() {
   EFI_HANDLE handles[kMaxHandles];
   const u32 n_handle = handles_with(kTextOutputGuid, handles);
@@ -127,13 +128,15 @@ KeyEvent FirmwareConsole::wait_key() {
   for (;;) {
     const KeyEvent event = poll_key();
     if (event.key != Key::kNone) return event;
-    // Sleeping in the firmware rather than spinning: the processor halts between interrupts, and its drivers run.
+    // Sleeping in the firmware rather than spinning: the processor halts between interrupts, and
+    // its drivers run.
     EFI_EVENT events[2];
     UINTN n_event = 0;
     if (system_table().ConIn != nullptr) events[n_event++] = system_table().ConIn->WaitForKey;
     if (tick_ != nullptr) events[n_event++] = tick_;
     UINTN index = 0;
-    if (n_event == 0 || failed(boot_services().WaitForEvent(n_event, events, &index))) boot_services().Stall(5'000);
+    if (n_event == 0 || failed(boot_services().WaitForEvent(n_event, events, &index)))
+      boot_services().Stall(5'000);
   }
 }
 

@@ -1,9 +1,12 @@
-// The console of the bare machine: screens, keyboards, serial ports and the debug log, all live at once.
+// The console of the bare machine: screens, keyboards, serial ports and the debug log, all live at
+// once.
 //
-// Firmware usually offers one console that is everything at the same time: its ConSplitter copies ConOut to the screen and, as a
-// PC-ANSI terminal that knows no UTF-8, to the serial port. So where a serial port is part of the console, the text goes to the
-// screens among its members as UTF-16, and to the port itself as the UTF-8 it is. Where the members can not be told apart, ConOut
-// gets everything, which is what every other program does. Serial ports that the firmware leaves alone are driven by us.
+// Firmware usually offers one console that is everything at the same time: its ConSplitter copies
+// ConOut to the screen and, as a PC-ANSI terminal that knows no UTF-8, to the serial port. So where
+// a serial port is part of the console, the text goes to the screens among its members as UTF-16,
+// and to the port itself as the UTF-8 it is. Where the members can not be told apart, ConOut gets
+// everything, which is what every other program does. Serial ports that the firmware leaves alone
+// are driven by us.
 #pragma once
 
 #include "core/platform.h"

@@ -1,4 +1,5 @@
-// Enables vector state (cpu_state.h). Source: Intel SDM vol. 1, section 13.2 and vol. 3, sections 2.5 and 2.6.
+// Enables vector state (cpu_state.h). Source: Intel SDM vol. 1, section 13.2 and vol. 3,
+// sections 2.5 and 2.6.
 #include "efi/cpu_state.h"
 
 #include <cpuid.h>

@@ -7,16 +7,18 @@ namespace lbm::efi {
 
 // What was found and what was switched on, of the calling core.
 struct CpuState {
-  u64 cr4 = 0;    // after
-  u64 xcr0 = 0;   // after; 0 without XSAVE
+  u64 cr4 = 0;   // after
+  u64 xcr0 = 0;  // after; 0 without XSAVE
   bool xsave = false;
 };
 
-// Switches on SSE, AVX and AVX-512 state as far as the processor has them, and sets MXCSR. CR4 and XCR0 belong to one core:
-// every core calls this before its first kernel, and again after it was stopped (docs/uefi.md).
+// Switches on SSE, AVX and AVX-512 state as far as the processor has them, and sets MXCSR. CR4 and
+// XCR0 belong to one core: every core calls this before its first kernel, and again after it was
+// stopped (docs/uefi.md).
 CpuState enable_simd();
 
-// The float environment the numerics rules stand on: round to nearest even, no flushing of denormals, exceptions masked.
+// The float environment the numerics rules stand on: round to nearest even, no flushing of
+// denormals, exceptions masked.
 inline constexpr u32 kMxcsr = 0x1F80;
 
 // After a call of the firmware, which may have left something else. One instruction.

@@ -1,4 +1,5 @@
-// Port I/O to QEMU's debug devices (debug_devices.h). Source: QEMU, docs/specs/fw_cfg; hw/char/debugcon.c; hw/misc/debugexit.c.
+// Port I/O to QEMU's debug devices (debug_devices.h). Source: QEMU, docs/specs/fw_cfg;
+// hw/char/debugcon.c; hw/misc/debugexit.c.
 #include "efi/debug_devices.h"
 
 #include "efi/firmware.h"

@@ -1,7 +1,9 @@
-// Finds the escape sequences in a text of ours, so that a screen can obey the few it knows and a log can leave all of them out.
+// Finds the escape sequences in a text of ours, so that a screen can obey the few it knows and a
+// log can leave all of them out.
 //
-// Understood: CSI sequences (ESC [ parameters letter), of which the core writes only SGR (colours, ending in 'm'). Feed it bytes or
-// code points; both work, because every part of a sequence is ASCII.
+// Understood: CSI sequences (ESC [ parameters letter), of which the core writes only SGR (colours,
+// ending in 'm'). Feed it bytes or code points; both work, because every part of a sequence is
+// ASCII.
 #pragma once
 
 #include "core/base/span.h"
@@ -28,8 +30,7 @@ class EscapeFilter {
         n_parameter_ = 0;
         parameters_[0] = 0;
         return Kind::kHidden;
-      case State::kParameters:
-        break;
+      case State::kParameters: break;
     }
     if (unit >= '0' && unit <= '9') {
       u32& value = parameters_[n_parameter_];

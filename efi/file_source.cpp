@@ -11,8 +11,9 @@ constexpr UINTN kRetryPauseUs = 10'000;
 
 }  // namespace
 
-void FileSource::attach(EFI_FILE_HANDLE file, u64 size, Str name) {
+void FileSource::attach(EFI_FILE_HANDLE file, u64 size, Str name, FileOpener& opener) {
   file_ = file;
+  opener_ = &opener;
   size_ = size;
   position_ = kUnknownPosition;
   chunk_ = kFirstChunk;
@@ -25,50 +26,62 @@ void FileSource::attach(EFI_FILE_HANDLE file, u64 size, Str name) {
 void FileSource::detach() {
   if (file_ != nullptr) (void)file_->Close(file_);
   file_ = nullptr;
+  opener_ = nullptr;
 }
 
-bool FileSource::shrink() {
-  position_ = kUnknownPosition;  // nobody says where a failed read leaves the file pointer
+bool FileSource::recover() {
   if (chunk_ > kSmallestChunk) {
     chunk_ /= 2;
     ceiling_ = chunk_;
-    return true;
+  } else if (++n_failure_ > kMaxFailures) {
+    return false;
+  } else {
+    boot_services().Stall(kRetryPauseUs);
   }
-  if (++n_failure_ > kMaxFailures) return false;
-  boot_services().Stall(kRetryPauseUs);
+  if (file_ != nullptr) (void)file_->Close(file_);
+  file_ = opener_->open_again(*this);
+  position_ = kUnknownPosition;
+  return true;
+}
+
+bool FileSource::read_once(u64 at, Span<u8> out, usize& got) {
+  if (file_ == nullptr) return false;
+  if (position_ != at && failed(file_->SetPosition(file_, at))) return false;
+  UINTN n = out.size() < chunk_ ? out.size() : chunk_;
+  const UINTN n_wanted = n;
+  const EFI_STATUS status = file_->Read(file_, &n, out.data());
+  restore_float_state();
+  if (failed(status) || n > n_wanted) return false;
+  position_ = at + n;
+  got = n;
+  if (n == chunk_ && chunk_ < ceiling_) chunk_ *= 2;
   return true;
 }
 
 Status FileSource::read(u64 offset, Span<u8> out) {
-  if (file_ == nullptr) return fail(ErrorCode::kIo, "the file is not open").about(name());
+  if (!attached()) return fail(ErrorCode::kIo, "the file is not open").about(name());
   if (offset > size_ || out.size() > size_ - offset) {
-    return fail(ErrorCode::kTruncated, "read beyond the end of the file").about(name()).with(out.size(), size_).at(offset);
+    return fail(ErrorCode::kTruncated, "read beyond the end of the file")
+        .about(name())
+        .with(out.size(), size_)
+        .at(offset);
   }
   n_failure_ = 0;
   usize done = 0;
   while (done < out.size()) {
     const u64 at = offset + done;
-    if (position_ != at) {
-      if (failed(file_->SetPosition(file_, at))) {
-        if (shrink()) continue;
-        return fail(ErrorCode::kIo, "the device does not seek").about(name()).at(at);
-      }
-      position_ = at;
-    }
-    const usize left = out.size() - done;
-    const UINTN want = left < chunk_ ? left : chunk_;
-    UINTN got = want;
-    const EFI_STATUS status = file_->Read(file_, &got, out.data() + done);
-    restore_float_state();
-    if (failed(status) || got > want) {
-      if (shrink()) continue;
+    usize got = 0;
+    if (!read_once(at, out.from(done), got)) {
+      if (recover()) continue;
       return fail(ErrorCode::kIo, "the device does not read").about(name()).at(at);
     }
-    if (got == 0) return fail(ErrorCode::kTruncated, "the file ends before its size").about(name()).with(at, size_).at(at);
+    if (got == 0)
+      return fail(ErrorCode::kTruncated, "the file ends before its size")
+          .about(name())
+          .with(at, size_)
+          .at(at);
     done += got;
-    position_ += got;
     n_failure_ = 0;
-    if (got == want && want == chunk_ && chunk_ < ceiling_) chunk_ *= 2;
   }
   return {};
 }

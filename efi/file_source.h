@@ -1,14 +1,29 @@
 // One open file of the firmware, as a ByteSource.
 //
-// Firmware has drivers that fail on reads above some size, that return less than was asked, and that never report an end of file.
-// Reads therefore come in chunks: 1 MiB at first, doubled while they succeed, halved when one fails; a chunk that can not get any
-// smaller is tried three times. Every step either advances or uses up one of a bounded number of failures, so a read always ends.
+// Firmware has drivers that fail on reads above some size, that return less than was asked, and
+// that never report an end of file. Reads therefore come in chunks: 1 MiB at first, doubled while
+// they succeed, halved when one fails; a chunk that can not get any smaller is tried three times.
+// Before it is tried again the file is closed and opened: EDK2's FAT driver lets every later read
+// of a file fail once one did. Every step either advances or uses up one of a bounded number of
+// failures, so a read always ends.
 #pragma once
 
 #include "core/platform.h"
 #include "efi/firmware.h"
 
 namespace lbm::efi {
+
+class FileSource;
+
+// Opens the file of a source once more, after its handle was closed. nullptr when it is not to be
+// had.
+class FileOpener {
+ public:
+  virtual EFI_FILE_HANDLE open_again(const FileSource& source) = 0;
+
+ protected:
+  ~FileOpener() = default;
+};
 
 class FileSource final : public ByteSource {
  public:
@@ -17,11 +32,12 @@ class FileSource final : public ByteSource {
   static constexpr u32 kSmallestChunk = 16u << 10;
   static constexpr u32 kMaxFailures = 3;  // in a row, at the smallest chunk
 
-  // Takes over `file`, which has `size` bytes; `name` is kept, cut, for messages.
-  void attach(EFI_FILE_HANDLE file, u64 size, Str name);
+  // Takes over `file`, which has `size` bytes; `name` is kept, cut, for messages. `opener` outlives
+  // the source.
+  void attach(EFI_FILE_HANDLE file, u64 size, Str name, FileOpener& opener);
   // Closes the file. The source can be attached again.
   void detach();
-  [[nodiscard]] bool attached() const { return file_ != nullptr; }
+  [[nodiscard]] bool attached() const { return opener_ != nullptr; }
 
   [[nodiscard]] u64 size() const override { return size_; }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override;
@@ -30,10 +46,15 @@ class FileSource final : public ByteSource {
 
  private:
   [[nodiscard]] Str name() const { return {name_, name_size_}; }
-  // Makes chunks smaller after a failed read. False when there is nothing left to try.
-  bool shrink();
+  // One read at the file pointer `at`, of at most one chunk. False when it failed; `got` is then
+  // meaningless.
+  [[nodiscard]] bool read_once(u64 at, Span<u8> out, usize& got);
+  // After a failed read: makes chunks smaller and opens the file again. False when there is nothing
+  // left to try.
+  [[nodiscard]] bool recover();
 
-  EFI_FILE_HANDLE file_ = nullptr;
+  EFI_FILE_HANDLE file_ = nullptr;  // nullptr while attached: could not be opened again
+  FileOpener* opener_ = nullptr;
   u64 size_ = 0;
   u64 position_ = 0;  // of the firmware's file pointer
   u32 chunk_ = kFirstChunk;

@@ -27,7 +27,8 @@ bool to_utf8(const u16* units, FolderEntry& out) {
   out.name_size = 0;
   for (u32 i = 0; units[i] != 0; ++i) {
     u32 codepoint = units[i];
-    if (codepoint >= 0xD800 && codepoint <= 0xDBFF && units[i + 1] >= 0xDC00 && units[i + 1] <= 0xDFFF) {
+    if (codepoint >= 0xD800 && codepoint <= 0xDBFF && units[i + 1] >= 0xDC00 &&
+        units[i + 1] <= 0xDFFF) {
       codepoint = 0x10000 + ((codepoint - 0xD800) << 10) + (units[++i] - 0xDC00u);
     } else if (codepoint >= 0xD800 && codepoint <= 0xDFFF) {
       return false;
@@ -74,7 +75,8 @@ bool is_model_name(Str name) {
   if (name.starts_with(".")) return false;
   constexpr Str kExtensions[] = {".gguf", ".bin", ".slm"};
   for (const Str extension : kExtensions) {
-    if (name.size() > extension.size() && equal_ignoring_case(name.from(name.size() - extension.size()), extension)) {
+    if (name.size() > extension.size() &&
+        equal_ignoring_case(name.from(name.size() - extension.size()), extension)) {
       return true;
     }
   }
@@ -114,8 +116,9 @@ EFI_FILE_HANDLE open_child(EFI_FILE_HANDLE folder, u16* units) {
   return child;
 }
 
-// Opens the entry of `folder` that is called `name`, under its own spelling. A name that no entry has goes to the firmware as it
-// is: it may be a short (8.3) name, which listings do not show. nullptr when there is neither.
+// Opens the entry of `folder` that is called `name`, under its own spelling. A name that no entry
+// has goes to the firmware as it is: it may be a short (8.3) name, which listings do not show.
+// nullptr when there is neither.
 EFI_FILE_HANDLE open_entry(EFI_FILE_HANDLE folder, Str name) {
   EFI_FILE_HANDLE found = nullptr;
   for_each_entry(folder, [&](FolderEntry& entry) {
@@ -153,7 +156,8 @@ Result<FileFacts> file_facts(EFI_FILE_HANDLE file, Str path) {
 void FirmwareVolume::start() {
   n_volume_ = 0;
   const EFI_LOADED_IMAGE* image = protocol<EFI_LOADED_IMAGE>(image_handle(), kLoadedImageGuid);
-  if (image != nullptr && protocol<EFI_FILE_IO_INTERFACE>(image->DeviceHandle, kFileSystemGuid) != nullptr) {
+  if (image != nullptr &&
+      protocol<EFI_FILE_IO_INTERFACE>(image->DeviceHandle, kFileSystemGuid) != nullptr) {
     handles_[n_volume_++] = image->DeviceHandle;
   }
   add_volumes();
@@ -172,13 +176,15 @@ void FirmwareVolume::add_volumes() {
 
 EFI_FILE_HANDLE FirmwareVolume::open_root(u32 volume) {
   if (volume >= n_volume_) return nullptr;
-  EFI_FILE_IO_INTERFACE* system = protocol<EFI_FILE_IO_INTERFACE>(handles_[volume], kFileSystemGuid);
+  EFI_FILE_IO_INTERFACE* system =
+      protocol<EFI_FILE_IO_INTERFACE>(handles_[volume], kFileSystemGuid);
   EFI_FILE_HANDLE root = nullptr;
   if (system == nullptr || failed(system->OpenVolume(system, &root))) return nullptr;
   return root;
 }
 
-u32 FirmwareVolume::list_folder(EFI_FILE_HANDLE folder, u32 volume, Str prefix, Span<FileEntry> out) {
+u32 FirmwareVolume::list_folder(EFI_FILE_HANDLE folder, u32 volume, Str prefix,
+                                Span<FileEntry> out) {
   u32 n = 0;
   for_each_entry(folder, [&](const FolderEntry& entry) {
     if (n == out.size()) return false;
@@ -200,11 +206,13 @@ u32 FirmwareVolume::list_all(Span<FileEntry> out) {
   u32 n = 0;
   for (u32 volume = 0; volume < n_volume_ && n < out.size(); ++volume) {
     EFI_FILE_HANDLE root = open_root(volume);
-    if (root == nullptr) continue;  // no file system that is understood, or a medium that was taken out
+    if (root == nullptr)
+      continue;  // no file system that is understood, or a medium that was taken out
     n += list_folder(root, volume, "", out.from(n));
     if (EFI_FILE_HANDLE models = open_entry(root, "models"); models != nullptr) {
       const Result<FileFacts> facts = file_facts(models, "models");
-      if (facts.ok() && facts.value().is_folder) n += list_folder(models, volume, "models/", out.from(n));
+      if (facts.ok() && facts.value().is_folder)
+        n += list_folder(models, volume, "models/", out.from(n));
       (void)models->Close(models);
     }
     (void)root->Close(root);
@@ -216,7 +224,8 @@ u32 FirmwareVolume::list_models(Span<FileEntry> out) {
   add_volumes();
   u32 n = list_all(out);
   if (n == 0 && !connected_all_ && !out.empty()) {
-    // Fast boot attaches drivers only to what it boots from; the models may be on a disk it left out. Slow, so only now.
+    // Fast boot attaches drivers only to what it boots from; the models may be on a disk it left
+    // out. Slow, so only now.
     connected_all_ = true;
     connect_all_devices();
     add_volumes();
@@ -227,7 +236,8 @@ u32 FirmwareVolume::list_models(Span<FileEntry> out) {
 
 Result<EFI_FILE_HANDLE> FirmwareVolume::open_path(u32 volume, Str path) {
   EFI_FILE_HANDLE current = open_root(volume);
-  if (current == nullptr) return fail(ErrorCode::kIo, "the volume does not open").about(path).with(volume);
+  if (current == nullptr)
+    return fail(ErrorCode::kIo, "the volume does not open").about(path).with(volume);
   Str rest = path;
   for (u32 depth = 0; !rest.empty(); ++depth) {
     usize n = 0;
@@ -235,20 +245,25 @@ Result<EFI_FILE_HANDLE> FirmwareVolume::open_path(u32 volume, Str path) {
     const Str name = rest.first(n);
     rest = rest.from(n < rest.size() ? n + 1 : n);
     if (name.empty()) continue;
-    EFI_FILE_HANDLE next = depth < kMaxDepth && name != "." && name != ".." ? open_entry(current, name) : nullptr;
+    EFI_FILE_HANDLE next =
+        depth < kMaxDepth && name != "." && name != ".." ? open_entry(current, name) : nullptr;
     (void)current->Close(current);
-    if (next == nullptr) return fail(ErrorCode::kNotFound, "no such file on this volume").about(path);
+    if (next == nullptr)
+      return fail(ErrorCode::kNotFound, "no such file on this volume").about(path);
     current = next;
   }
   return current;
 }
 
 Result<ByteSource*> FirmwareVolume::open(u32 volume, Str path) {
-  FileSource* slot = nullptr;
-  for (FileSource& file : files_) {
-    if (!file.attached()) slot = &file;
+  OpenFile* slot = nullptr;
+  for (OpenFile& file : files_) {
+    if (!file.source.attached()) slot = &file;
   }
-  if (slot == nullptr) return fail(ErrorCode::kLimit, "too many open files").about(path).with(kMaxOpenFiles);
+  if (slot == nullptr)
+    return fail(ErrorCode::kLimit, "too many open files").about(path).with(kMaxOpenFiles);
+  if (path.size() > FileEntry::kMaxPath)
+    return fail(ErrorCode::kNotFound, "the path is too long").about(path);
   Result<EFI_FILE_HANDLE> file = open_path(volume, path);
   if (!file.ok()) return file.error();
   const Result<FileFacts> facts = file_facts(file.value(), path);
@@ -257,13 +272,29 @@ Result<ByteSource*> FirmwareVolume::open(u32 volume, Str path) {
     if (!facts.ok()) return facts.error();
     return fail(ErrorCode::kNotFound, "this is a folder, not a file").about(path);
   }
-  slot->attach(file.value(), facts.value().size_bytes, path);
-  return static_cast<ByteSource*>(slot);
+  slot->volume = volume;
+  slot->path_size = static_cast<u32>(path.size());
+  __builtin_memcpy(slot->path, path.data(), path.size());
+  slot->source.attach(file.value(), facts.value().size_bytes, path, *this);
+  return static_cast<ByteSource*>(&slot->source);
+}
+
+EFI_FILE_HANDLE FirmwareVolume::open_again(const FileSource& source) {
+  for (OpenFile& file : files_) {
+    if (&file.source != &source) continue;
+    Result<EFI_FILE_HANDLE> opened = open_path(file.volume, {file.path, file.path_size});
+    if (!opened.ok()) return nullptr;
+    // The medium may have been exchanged. Another file of the same name is not this one.
+    const Result<FileFacts> facts = file_facts(opened.value(), {file.path, file.path_size});
+    if (facts.ok() && facts.value().size_bytes == source.size()) return opened.value();
+    (void)opened.value()->Close(opened.value());
+  }
+  return nullptr;
 }
 
 void FirmwareVolume::close(ByteSource* source) {
-  for (FileSource& file : files_) {
-    if (&file == source) file.detach();
+  for (OpenFile& file : files_) {
+    if (&file.source == source) file.source.detach();
   }
 }
 
@@ -274,7 +305,8 @@ Result<Str> FirmwareVolume::read_small_file(Str path, Span<char> out) {
   const u64 size = source.size();
   Status status;
   if (size > out.size()) {
-    status = fail(ErrorCode::kLimit, "too large for a settings file").about(path).with(size, out.size());
+    status =
+        fail(ErrorCode::kLimit, "too large for a settings file").about(path).with(size, out.size());
   } else {
     status = source.read(0, {reinterpret_cast<u8*>(out.data()), static_cast<usize>(size)});
   }

@@ -1,7 +1,7 @@
 // The volumes of the machine, and the model files on them.
 //
-// Volume 0 is the one the program was started from; the others follow in the order of the firmware. Names are compared without
-// regard to case, as FAT does. Nothing here writes.
+// Volume 0 is the one the program was started from; the others follow in the order of the firmware.
+// Names are compared without regard to case, as FAT does. Nothing here writes.
 #pragma once
 
 #include "core/platform.h"
@@ -10,7 +10,7 @@
 
 namespace lbm::efi {
 
-class FirmwareVolume final : public Volume {
+class FirmwareVolume final : public Volume, private FileOpener {
  public:
   static constexpr u32 kMaxVolumes = 32;
   static constexpr u32 kMaxOpenFiles = 4;
@@ -31,13 +31,21 @@ class FirmwareVolume final : public Volume {
   void add_volumes();
   [[nodiscard]] EFI_FILE_HANDLE open_root(u32 volume);
   [[nodiscard]] u32 list_all(Span<FileEntry> out);
-  [[nodiscard]] u32 list_folder(EFI_FILE_HANDLE folder, u32 volume, Str prefix, Span<FileEntry> out);
+  [[nodiscard]] u32 list_folder(EFI_FILE_HANDLE folder, u32 volume, Str prefix,
+                                Span<FileEntry> out);
   [[nodiscard]] Result<EFI_FILE_HANDLE> open_path(u32 volume, Str path);
+  EFI_FILE_HANDLE open_again(const FileSource& source) override;
 
   EFI_HANDLE handles_[kMaxVolumes] = {};
   u32 n_volume_ = 0;
   bool connected_all_ = false;
-  FileSource files_[kMaxOpenFiles];
+  struct OpenFile {
+    FileSource source;
+    u32 volume = 0;
+    char path[FileEntry::kMaxPath + 1] = {};
+    u32 path_size = 0;
+  };
+  OpenFile files_[kMaxOpenFiles];
 };
 
 }  // namespace lbm::efi

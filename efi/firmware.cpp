@@ -6,14 +6,17 @@
 namespace lbm::efi {
 namespace {
 
-// The only mutable global of the host besides the debug devices: it is what the firmware itself calls "the system table".
+// The only mutable global of the host besides the debug devices: it is what the firmware itself
+// calls "the system table".
 constinit EFI_HANDLE g_image = nullptr;
 constinit EFI_SYSTEM_TABLE* g_system = nullptr;
 
 constexpr u32 kMaxHandles = 1024;
 
 // Names of UEFI variables are UTF-16; a literal u"" has char16_t, the headers want CHAR16.
-CHAR16* variable_name(const char16_t* name) { return reinterpret_cast<CHAR16*>(const_cast<char16_t*>(name)); }
+CHAR16* variable_name(const char16_t* name) {
+  return reinterpret_cast<CHAR16*>(const_cast<char16_t*>(name));
+}
 
 }  // namespace
 
@@ -31,7 +34,9 @@ u32 handles_with(const EFI_GUID& guid, Span<EFI_HANDLE> out) {
   EFI_GUID key = guid;
   UINTN n_found = 0;
   EFI_HANDLE* found = nullptr;
-  if (failed(boot_services().LocateHandleBuffer(ByProtocol, &key, nullptr, &n_found, &found)) || found == nullptr) return 0;
+  if (failed(boot_services().LocateHandleBuffer(ByProtocol, &key, nullptr, &n_found, &found)) ||
+      found == nullptr)
+    return 0;
   u32 n = 0;
   while (n < n_found && n < out.size()) {
     out[n] = found[n];
@@ -59,8 +64,8 @@ bool secure_boot() {
   u8 value = 0;
   UINTN size = sizeof(value);
   UINT32 attributes = 0;
-  const EFI_STATUS status =
-      runtime_services().GetVariable(variable_name(u"SecureBoot"), &guid, &attributes, &size, &value);
+  const EFI_STATUS status = runtime_services().GetVariable(variable_name(u"SecureBoot"), &guid,
+                                                           &attributes, &size, &value);
   return !failed(status) && value == 1;
 }
 
@@ -75,7 +80,8 @@ bool under_hypervisor() {
 void connect_all_devices() {
   UINTN n_handle = 0;
   EFI_HANDLE* handles = nullptr;
-  if (failed(boot_services().LocateHandleBuffer(AllHandles, nullptr, nullptr, &n_handle, &handles))) return;
+  if (failed(boot_services().LocateHandleBuffer(AllHandles, nullptr, nullptr, &n_handle, &handles)))
+    return;
   for (UINTN i = 0; i < n_handle && i < kMaxHandles; ++i) {
     // Most handles are not devices; the firmware answers NOT_FOUND for them, and that is fine.
     (void)boot_services().ConnectController(handles[i], nullptr, nullptr, TRUE);
@@ -84,7 +90,8 @@ void connect_all_devices() {
 }
 
 void reset_machine(bool power_off) {
-  runtime_services().ResetSystem(power_off ? EfiResetShutdown : EfiResetCold, EFI_SUCCESS, 0, nullptr);
+  runtime_services().ResetSystem(power_off ? EfiResetShutdown : EfiResetCold, EFI_SUCCESS, 0,
+                                 nullptr);
   for (;;) __asm__ volatile("hlt");
 }
 

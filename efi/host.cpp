@@ -54,7 +54,8 @@ void UefiHost::read_harness() {
     const Str line = end == Str::kNone ? rest : rest.first(end);
     rest = end == Str::kNone ? Str() : rest.from(end + 1);
     const usize equals = line.find("=");
-    if (equals != Str::kNone) overrides_[n_override_++] = {line.first(equals), line.from(equals + 1)};
+    if (equals != Str::kNone)
+      overrides_[n_override_++] = {line.first(equals), line.from(equals + 1)};
   }
 }
 
@@ -62,8 +63,9 @@ void UefiHost::read_harness() {
 Str UefiHost::now() {
   EFI_TIME time;
   if (failed(runtime_services().GetTime(&time, nullptr))) return {};
-  const bool sane = time.Year >= 1998 && time.Year <= 9999 && time.Month >= 1 && time.Month <= 12 && time.Day >= 1 &&
-                    time.Day <= 31 && time.Hour < 24 && time.Minute < 60 && time.Second < 60;
+  const bool sane = time.Year >= 1998 && time.Year <= 9999 && time.Month >= 1 && time.Month <= 12 &&
+                    time.Day >= 1 && time.Day <= 31 && time.Hour < 24 && time.Minute < 60 &&
+                    time.Second < 60;
   if (!sane) return {};
   u32 n = 0;
   const auto put = [&](u32 value, u32 n_digit, char separator) {
@@ -90,10 +92,12 @@ Result<const KernelTable*> UefiHost::kernels(Str isa) {
     return &fastest_kernel_table(features_, now_us, &clock_);
   }
   char name[32] = {};
-  if (isa.size() >= sizeof(name)) return fail(ErrorCode::kNotFound, "no kernels of this name").about(isa);
+  if (isa.size() >= sizeof(name))
+    return fail(ErrorCode::kNotFound, "no kernels of this name").about(isa);
   __builtin_memcpy(name, isa.data(), isa.size());
   const KernelTable* table = find_kernel_table(features_, name);
-  if (table == nullptr) return fail(ErrorCode::kUnsupported, "not among the kernels this processor can run").about(isa);
+  if (table == nullptr)
+    return fail(ErrorCode::kUnsupported, "not among the kernels this processor can run").about(isa);
   return table;
 }
 

@@ -1,4 +1,5 @@
-// Everything the core asks of the world, answered by the firmware: the one object of the UEFI application.
+// Everything the core asks of the world, answered by the firmware: the one object of the UEFI
+// application.
 #pragma once
 
 #include "core/chat/repl.h"
@@ -16,7 +17,8 @@ class UefiHost final : public ReplHost {
   UefiHost(const UefiHost&) = delete;
   UefiHost& operator=(const UefiHost&) = delete;
 
-  // Console first, so that everything that follows can be seen to fail. Needs the CPU state of enable_simd().
+  // Console first, so that everything that follows can be seen to fail. Needs the CPU state of
+  // enable_simd().
   void start();
 
   [[nodiscard]] Console& console() override { return console_; }
@@ -27,7 +29,9 @@ class UefiHost final : public ReplHost {
   [[nodiscard]] Workers& workers(u32) override { return workers_; }
   [[nodiscard]] Result<const KernelTable*> kernels(Str isa) override;
   [[nodiscard]] NamedText config() override { return config_; }
-  [[nodiscard]] Span<const SettingOverride> overrides() override { return {overrides_, n_override_}; }
+  [[nodiscard]] Span<const SettingOverride> overrides() override {
+    return {overrides_, n_override_};
+  }
   [[nodiscard]] NamedText script() override { return script_; }
   [[nodiscard]] Str version() override;
   [[nodiscard]] Str host_name() override { return "uefi"; }

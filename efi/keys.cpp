@@ -6,11 +6,14 @@
 namespace lbm::efi {
 namespace {
 
-// Scan codes of the UEFI specification, section 12.1.2, by value.
+// Scan codes of EFI_SIMPLE_TEXT_INPUT_PROTOCOL (UEFI specification), by value.
 constexpr Key kScanKeys[] = {
-    Key::kNone,   Key::kUp,   Key::kDown, Key::kRight, Key::kLeft, Key::kHome, Key::kEnd, Key::kNone /* insert */,
-    Key::kDelete, Key::kPageUp, Key::kPageDown, Key::kF1, Key::kF2, Key::kF3, Key::kF4, Key::kF5,
-    Key::kF6,     Key::kF7,   Key::kF8,   Key::kF9,    Key::kF10,  Key::kNone, Key::kNone, Key::kEscape,
+    Key::kNone,   Key::kUp,     Key::kDown,     Key::kRight,
+    Key::kLeft,   Key::kHome,   Key::kEnd,      Key::kNone /* insert */,
+    Key::kDelete, Key::kPageUp, Key::kPageDown, Key::kF1,
+    Key::kF2,     Key::kF3,     Key::kF4,       Key::kF5,
+    Key::kF6,     Key::kF7,     Key::kF8,       Key::kF9,
+    Key::kF10,    Key::kNone,   Key::kNone,     Key::kEscape,
 };
 
 // ESC [ <letter> and ESC O <letter> of the VT100 family.
@@ -87,7 +90,9 @@ void KeyDecoder::push_control(u32 unit) {
     case '\b': return push(Key::kBackspace);
     case '\t': return push(Key::kTab);
     case kEscapeByte: return push(Key::kEscape);
-    case 0x7F: return push(Key::kBackspace);  // only from ports of our own: firmware makes a Delete stroke of it
+    case 0x7F:
+      return push(
+          Key::kBackspace);  // only from ports of our own: firmware makes a Delete stroke of it
     default:
       if (unit >= 1 && unit <= 26) push(Key::kCtrl, 'a' + unit - 1);
   }
@@ -104,7 +109,8 @@ void KeyDecoder::push_unit(u32 unit, u64 now_us) {
       return;
     }
     if (unit >= 0xDC00 && unit <= 0xDFFF) {
-      if (high_surrogate_ != 0) push(Key::kChar, 0x10000 + ((high_surrogate_ - 0xD800) << 10) + (unit - 0xDC00));
+      if (high_surrogate_ != 0)
+        push(Key::kChar, 0x10000 + ((high_surrogate_ - 0xD800) << 10) + (unit - 0xDC00));
       high_surrogate_ = 0;
       return;
     }
@@ -178,7 +184,8 @@ void KeyDecoder::feed_byte(u8 byte, u64 now_us) {
     case Escape::kLetterO:
       last_us_ = now_us;
       if (byte >= '0' && byte <= '9') {
-        if (escape_ == Escape::kBracket && parameter_ <= kMaxParameter) parameter_ = parameter_ * 10 + (byte - '0');
+        if (escape_ == Escape::kBracket && parameter_ <= kMaxParameter)
+          parameter_ = parameter_ * 10 + (byte - '0');
       } else if (byte == ';') {
         escape_ = Escape::kModifier;  // as in ESC [ 1 ; 5 C: the key itself is what counts
       } else if (byte >= 0x40 && byte <= 0x7E) {
@@ -209,9 +216,11 @@ KeyEvent KeyDecoder::pop() {
 bool KeyDecoder::pop_interrupt() {
   for (u32 i = 0; i < n_queued_; ++i) {
     const KeyEvent& event = queue_[(head_ + i) % kQueueSize];
-    const bool interrupt = event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
+    const bool interrupt =
+        event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
     if (!interrupt) continue;
-    for (u32 k = i; k + 1 < n_queued_; ++k) queue_[(head_ + k) % kQueueSize] = queue_[(head_ + k + 1) % kQueueSize];
+    for (u32 k = i; k + 1 < n_queued_; ++k)
+      queue_[(head_ + k) % kQueueSize] = queue_[(head_ + k + 1) % kQueueSize];
     --n_queued_;
     return true;
   }

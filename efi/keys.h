@@ -1,10 +1,11 @@
 // From what keyboards and serial ports deliver to KeyEvents.
 //
-// Two kinds of input meet here. The firmware's console input gives characters (UTF-16 units) and scan codes; where one of its
-// keyboards is a serial terminal, text beyond ASCII arrives as the bytes of its UTF-8, one "character" 0x80..0xFF each. A serial
-// port that the firmware does not use as a console gives plain bytes with escape sequences.
-// A run of 0x80..0xFF that is a valid UTF-8 sequence becomes one character; anything else stays the Latin-1 characters that a
-// national keyboard typed. Nobody types U+00C3 and U+00A9 within kSplitUs of each other.
+// Two kinds of input meet here. The firmware's console input gives characters (UTF-16 units) and
+// scan codes; where one of its keyboards is a serial terminal, text beyond ASCII arrives as the
+// bytes of its UTF-8, one "character" 0x80..0xFF each. A serial port that the firmware does not use
+// as a console gives plain bytes with escape sequences. A run of 0x80..0xFF that is a valid UTF-8
+// sequence becomes one character; anything else stays the Latin-1 characters that a national
+// keyboard typed. Nobody types U+00C3 and U+00A9 within kSplitUs of each other.
 //
 // No firmware call is made here, so that tests can type without a keyboard.
 #pragma once
@@ -30,7 +31,9 @@ class KeyDecoder {
   // Removes the first Esc or Ctrl-C that waits, leaving all other keys in place.
   bool pop_interrupt();
   // True while part of a sequence waits for its rest.
-  [[nodiscard]] bool unfinished() const { return n_pending_ > 0 || escape_ != Escape::kNone || high_surrogate_ != 0; }
+  [[nodiscard]] bool unfinished() const {
+    return n_pending_ > 0 || escape_ != Escape::kNone || high_surrogate_ != 0;
+  }
 
  private:
   static constexpr u32 kQueueSize = 4096;  // a pasted page; what does not fit is dropped

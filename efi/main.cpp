@@ -1,26 +1,24 @@
 // The UEFI application: from power-on to a chat.
 //
-// What must come first comes first: the firmware's watchdog would reset the machine after five minutes, and no vector instruction
-// may run before its state is switched on.
+// What must come first comes first: the firmware's watchdog would reset the machine after five
+// minutes, and no vector instruction may run before its state is switched on.
 #include "core/base/fmt.h"
 #include "core/chat/repl.h"
 #include "efi/cpu_state.h"
 #include "efi/debug_devices.h"
 #include "efi/firmware.h"
 #include "efi/host.h"
+#include "efi/stack.h"
 
 namespace {
 
 using namespace lbm;
 using namespace lbm::efi;
 
-// The host is larger than a stack should carry, and in the image it would be bytes of zeros: it lives in pages of its own.
-Result<UefiHost*> create_host() {
-  FirmwarePages pages;
-  Result<Span<u8>> memory = pages.take(sizeof(UefiHost), "host");
-  if (!memory.ok()) return memory.error();
-  return new (PlaceAt{memory.value().data()}) UefiHost;
-}
+struct Application {
+  Span<u8> stack;
+  Span<u8> host_memory;
+};
 
 void leave(UefiHost& host, const Result<ReplExit>& exit) {
   if (!exit.ok()) {
@@ -38,6 +36,17 @@ void leave(UefiHost& host, const Result<ReplExit>& exit) {
   (void)host.console().wait_key();
 }
 
+void run(void* argument) {
+  const Application& application = *static_cast<const Application*>(argument);
+  UefiHost& host = *new (PlaceAt{application.host_memory.data()}) UefiHost;
+  host.start();
+  const Result<ReplExit> exit = run_repl(host);
+  TextBuffer<64> line;
+  line.print("[obs] stack_bytes={}\n", stack_high_water(application.stack));
+  debug_write(line.text());
+  leave(host, exit);
+}
+
 }  // namespace
 
 extern "C" EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* system) {
@@ -46,9 +55,13 @@ extern "C" EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* system
   enable_simd();
   find_debug_devices();
 
-  const Result<UefiHost*> host = create_host();
-  if (!host.ok()) return EFI_OUT_OF_RESOURCES;
-  host.value()->start();
-  leave(*host.value(), run_repl(*host.value()));
+  // The host is larger than a stack should carry, and in the image it would be bytes of zeros: it
+  // has pages of its own.
+  FirmwarePages pages;
+  const Result<Span<u8>> stack = pages.take(kStackBytes, "stack");
+  const Result<Span<u8>> host_memory = pages.take(sizeof(UefiHost), "host");
+  if (!stack.ok() || !host_memory.ok()) return EFI_OUT_OF_RESOURCES;
+  Application application = {stack.value(), host_memory.value()};
+  run_on_stack(application.stack, run, &application);
   return EFI_SUCCESS;
 }

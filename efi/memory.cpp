@@ -7,7 +7,8 @@
 namespace lbm::efi {
 namespace {
 
-// Taking the pool for the map splits descriptors, so a map that just fitted does not fit any more: leave some room.
+// Taking the pool for the map splits descriptors, so a map that just fitted does not fit any more:
+// leave some room.
 constexpr usize kSpareDescriptors = 16;
 constexpr u32 kMapTries = 4;
 
@@ -49,10 +50,11 @@ MemoryTotals FirmwarePages::totals() const {
     size += kSpareDescriptors * descriptor_size;
     void* buffer = nullptr;
     if (failed(services.AllocatePool(EfiLoaderData, size, &buffer))) return {};
-    const EFI_STATUS status =
-        services.GetMemoryMap(&size, static_cast<EFI_MEMORY_DESCRIPTOR*>(buffer), &key, &descriptor_size, &version);
+    const EFI_STATUS status = services.GetMemoryMap(
+        &size, static_cast<EFI_MEMORY_DESCRIPTOR*>(buffer), &key, &descriptor_size, &version);
     MemoryTotals sum;
-    if (!failed(status)) sum = sum_memory_map({static_cast<const u8*>(buffer), size}, descriptor_size);
+    if (!failed(status))
+      sum = sum_memory_map({static_cast<const u8*>(buffer), size}, descriptor_size);
     services.FreePool(buffer);
     if (!failed(status)) return sum;
     size = 0;
@@ -62,13 +64,15 @@ MemoryTotals FirmwarePages::totals() const {
 
 Result<Span<u8>> FirmwarePages::take(u64 bytes, const char* what) {
   u64 rounded = 0;
-  if (!checked_align(max_u64(bytes, 1), kPageBytes, rounded)) return fail(ErrorCode::kOverflow, what).with(bytes);
+  if (!checked_align(max_u64(bytes, 1), kPageBytes, rounded))
+    return fail(ErrorCode::kOverflow, what).with(bytes);
   const u64 largest = largest_free();
   if (rounded > largest) return fail(ErrorCode::kOutOfMemory, what).with(rounded, largest);
   EFI_PHYSICAL_ADDRESS address = 0;
-  const EFI_STATUS status =
-      boot_services().AllocatePages(AllocateAnyPages, EfiLoaderData, rounded / kPageBytes, &address);
-  if (failed(status) || address == 0) return fail(ErrorCode::kOutOfMemory, what).with(rounded, largest);
+  const EFI_STATUS status = boot_services().AllocatePages(AllocateAnyPages, EfiLoaderData,
+                                                          rounded / kPageBytes, &address);
+  if (failed(status) || address == 0)
+    return fail(ErrorCode::kOutOfMemory, what).with(rounded, largest);
   return Span<u8>(reinterpret_cast<u8*>(address), rounded);
 }
 

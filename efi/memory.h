@@ -1,7 +1,8 @@
 // Pages over the firmware's page allocator.
 //
-// The memory of a PC has holes, so one range is never larger than the largest descriptor of the memory map; arenas take several.
-// Ranges are taken once and kept: freeing is slow on firmware that fills freed pages (1.65 ms/MiB under emulation).
+// The memory of a PC has holes, so one range is never larger than the largest descriptor of the
+// memory map; arenas take several. Ranges are taken once and kept: freeing is slow on firmware that
+// fills freed pages (1.65 ms/MiB under emulation).
 #pragma once
 
 #include "core/platform.h"
@@ -16,8 +17,9 @@ struct MemoryTotals {
   u64 largest_bytes = 0;
 };
 
-// Adds up a memory map as GetMemoryMap() writes it; a descriptor takes `descriptor_size` bytes, which may be more than the
-// structure this build knows. Descriptors that make no sense are left out.
+// Adds up a memory map as GetMemoryMap() writes it; a descriptor takes `descriptor_size` bytes,
+// which may be more than the structure this build knows. Descriptors that make no sense are left
+// out.
 [[nodiscard]] MemoryTotals sum_memory_map(Span<const u8> map, usize descriptor_size);
 
 class FirmwarePages final : public Pages {

@@ -1,4 +1,5 @@
-// panic(): says what broke and where, on every output there is; under a harness it ends the machine, otherwise it waits for a key.
+// panic(): says what broke and where, on every output there is; under a harness it ends the
+// machine, otherwise it waits for a key.
 #include "efi/panic.h"
 
 #include "core/base/check.h"
@@ -50,8 +51,10 @@ void panic(const char* what, const char* file, u32 line) {
   show(text.text());
   if (colours) show("\x1b[0m");
   if (has_harness()) debug_exit(DebugExit::kPanic);
-  show("This is a fault of the program, not of the model or of you. Please report the two lines above.\n"
-       "Press a key to restart the machine.\n");
+  show(
+      "This is a fault of the program, not of the model or of you. Please report the two lines "
+      "above.\n"
+      "Press a key to restart the machine.\n");
   if (g_console != nullptr) {
     (void)g_console->wait_key();
   } else if (system_table().ConIn != nullptr) {

@@ -1,7 +1,9 @@
-// What the compiler may call without being asked: the four memory functions, and the trap behind pure virtual functions.
+// What the compiler may call without being asked: the four memory functions, and the trap behind
+// pure virtual functions.
 //
-// The copies use the string instructions rather than loops: a loop that copies bytes is what the compiler turns into a call of
-// memcpy, here into a call of itself. Eight bytes at a time, because under emulation every repetition costs the same.
+// The copies use the string instructions rather than loops: a loop that copies bytes is what the
+// compiler turns into a call of memcpy, here into a call of itself. Eight bytes at a time, because
+// under emulation every repetition costs the same.
 #include <stddef.h>
 
 #include "core/base/check.h"
@@ -30,7 +32,8 @@ void* memset(void* to, int value, size_t n) {
 void* memmove(void* to, const void* from, size_t n) {
   unsigned char* d = static_cast<unsigned char*>(to);
   const unsigned char* s = static_cast<const unsigned char*>(from);
-  // Forward is right whenever no byte is written before it was read; that includes every overlap with to < from.
+  // Forward is right whenever no byte is written before it was read; that includes every overlap
+  // with to < from.
   if (d <= s || d >= s + n) return memcpy(to, from, n);
   while (n > 0) {
     --n;
@@ -59,6 +62,8 @@ size_t strlen(const char* text) {
   return n;
 }
 
-[[noreturn]] void __cxa_pure_virtual() { lbm::panic("a pure virtual function was called", __FILE__, __LINE__); }
+[[noreturn]] void __cxa_pure_virtual() {
+  lbm::panic("a pure virtual function was called", __FILE__, __LINE__);
+}
 
 }  // extern "C"

@@ -5,8 +5,9 @@
 
 namespace lbm::efi {
 
-// EFI_HII_FONT_PROTOCOL and its EFI_IMAGE_OUTPUT (UEFI 2.10, section 34.3.1), which gnu-efi does not have. TestString() of the
-// console would be the way to ask for a glyph, but EDK2's takes the warning "unknown glyph" for a success.
+// EFI_HII_FONT_PROTOCOL and its EFI_IMAGE_OUTPUT (UEFI specification, HII), which gnu-efi does
+// not have. TestString() of the console would be the way to ask for a glyph, but EDK2's takes the
+// warning "unknown glyph" for a success.
 struct ImageOutput {
   u16 width;
   u16 height;
@@ -19,7 +20,8 @@ struct HiiFont {
   (const HiiFont* font, CHAR16 unit, const void* string_info, ImageOutput** out, UINTN* baseline);
   void* get_font_info;
 };
-constexpr EFI_GUID kHiiFontGuid = {0xe9ca4775, 0x8657, 0x47fc, {0x97, 0xe7, 0x7e, 0xd6, 0x5a, 0x08, 0x43, 0x24}};
+constexpr EFI_GUID kHiiFontGuid = {
+    0xe9ca4775, 0x8657, 0x47fc, {0x97, 0xe7, 0x7e, 0xd6, 0x5a, 0x08, 0x43, 0x24}};
 
 namespace {
 
@@ -27,7 +29,8 @@ constexpr u32 kDefaultColumns = 80;
 constexpr u32 kTabColumns = 4;
 
 // The eight ANSI colours, as the firmware numbers them.
-constexpr u32 kColours[8] = {EFI_BLACK, EFI_RED, EFI_GREEN, EFI_BROWN, EFI_BLUE, EFI_MAGENTA, EFI_CYAN, EFI_LIGHTGRAY};
+constexpr u32 kColours[8] = {EFI_BLACK, EFI_RED,     EFI_GREEN, EFI_BROWN,
+                             EFI_BLUE,  EFI_MAGENTA, EFI_CYAN,  EFI_LIGHTGRAY};
 
 // ASCII that reads the same, for characters that models write often. 0: none.
 char ascii_like(u32 codepoint) {
@@ -73,7 +76,8 @@ void Screen::add(SIMPLE_TEXT_OUTPUT_INTERFACE* output) {
   if (font_ == nullptr) {
     EFI_GUID guid = kHiiFontGuid;
     void* found = nullptr;
-    if (!failed(boot_services().LocateProtocol(&guid, nullptr, &found))) font_ = static_cast<const HiiFont*>(found);
+    if (!failed(boot_services().LocateProtocol(&guid, nullptr, &found)))
+      font_ = static_cast<const HiiFont*>(found);
   }
 }
 
@@ -83,8 +87,10 @@ u32 Screen::n_column() const {
   UINTN columns = 0;
   UINTN rows = 0;
   if (output->Mode == nullptr || output->Mode->Mode < 0) return kDefaultColumns;
-  const EFI_STATUS status = output->QueryMode(output, static_cast<UINTN>(output->Mode->Mode), &columns, &rows);
-  return failed(status) || columns < 20 || columns > 1000 ? kDefaultColumns : static_cast<u32>(columns);
+  const EFI_STATUS status =
+      output->QueryMode(output, static_cast<UINTN>(output->Mode->Mode), &columns, &rows);
+  return failed(status) || columns < 20 || columns > 1000 ? kDefaultColumns
+                                                          : static_cast<u32>(columns);
 }
 
 bool Screen::can_show(u16 unit) {
@@ -97,7 +103,8 @@ bool Screen::can_show(u16 unit) {
   if ((asked & bit) == 0) {
     asked = static_cast<u8>(asked | bit);
     ImageOutput* glyph = nullptr;
-    if (font_->get_glyph(font_, unit, nullptr, &glyph, nullptr) == EFI_SUCCESS) known = static_cast<u8>(known | bit);
+    if (font_->get_glyph(font_, unit, nullptr, &glyph, nullptr) == EFI_SUCCESS)
+      known = static_cast<u8>(known | bit);
     if (glyph != nullptr) {
       if (glyph->bitmap != nullptr) (void)boot_services().FreePool(glyph->bitmap);
       (void)boot_services().FreePool(glyph);
@@ -125,7 +132,8 @@ void Screen::put(u32 codepoint) {
       for (u32 i = 0; i < kTabColumns; ++i) put_unit(' ');
       return;
     }
-    const bool control = codepoint < 0x20 && codepoint != '\n' && codepoint != '\r' && codepoint != '\b';
+    const bool control =
+        codepoint < 0x20 && codepoint != '\n' && codepoint != '\r' && codepoint != '\b';
     if (!control && codepoint != 0x7F) put_unit(static_cast<u16>(codepoint));
     return;
   }
@@ -165,7 +173,8 @@ void Screen::set_colours(Span<const u32> parameters) {
   if (dim_) colour = EFI_DARKGRAY;
   flush();  // what came before keeps its colour
   for (u32 i = 0; i < n_output_; ++i) {
-    (void)outputs_[i]->SetAttribute(outputs_[i], EFI_TEXT_ATTR(colour, static_cast<u32>(EFI_BLACK)));
+    (void)outputs_[i]->SetAttribute(outputs_[i],
+                                    EFI_TEXT_ATTR(colour, static_cast<u32>(EFI_BLACK)));
   }
 }
 

@@ -1,8 +1,9 @@
 // UTF-8 on the firmware's text screens.
 //
-// The firmware shows UTF-16 from one plane, in a font that has Latin-1 and box drawing and little more. What it can not show becomes
-// the nearest ASCII where there is one (typographic quotes, dashes) and '?' otherwise, as wide as the character would be, so that
-// the cursor arithmetic of the line editor holds.
+// The firmware shows UTF-16 from one plane, in a font that has Latin-1 and box drawing and little
+// more. What it can not show becomes the nearest ASCII where there is one (typographic quotes,
+// dashes) and '?' otherwise, as wide as the character would be, so that the cursor arithmetic of
+// the line editor holds.
 #pragma once
 
 #include "core/base/span.h"
@@ -18,11 +19,13 @@ class Screen {
  public:
   static constexpr u32 kMaxOutputs = 8;
 
-  // Adds an output that shows everything written from now on. It is cleared: firmware leaves its logo there.
+  // Adds an output that shows everything written from now on. It is cleared: firmware leaves its
+  // logo there.
   void add(SIMPLE_TEXT_OUTPUT_INTERFACE* output);
   [[nodiscard]] bool present() const { return n_output_ > 0; }
 
-  // Malformed UTF-8 becomes '?'. Errors of the firmware are not errors of ours: a text that nobody sees is still said.
+  // Malformed UTF-8 becomes '?'. Errors of the firmware are not errors of ours: a text that nobody
+  // sees is still said.
   void write(Str utf8);
   // Of the first output; 80 where the firmware does not know.
   [[nodiscard]] u32 n_column() const;

@@ -20,7 +20,8 @@ bool SerialPort::send(const char* bytes, usize n) {
 }
 
 void SerialPort::write(Str utf8) {
-  // After the first failure the rest of this text is dropped: every attempt may cost the port's time-out.
+  // After the first failure the rest of this text is dropped: every attempt may cost the port's
+  // time-out.
   while (!utf8.empty()) {
     const usize line = utf8.find("\n");
     const usize n = line == Str::kNone ? utf8.size() : line;
@@ -36,7 +37,9 @@ void SerialPort::read(KeyDecoder& keys, u64 now_us) {
   for (u32 i = 0; i < kMaxBytesPerRead; ++i) {
     // Read() waits for its time-out when nothing is there, so ask first.
     UINT32 control = 0;
-    if (failed(port_->GetControl(port_, &control)) || (control & EFI_SERIAL_INPUT_BUFFER_EMPTY) != 0) return;
+    if (failed(port_->GetControl(port_, &control)) ||
+        (control & EFI_SERIAL_INPUT_BUFFER_EMPTY) != 0)
+      return;
     u8 byte = 0;
     UINTN n = 1;
     if (failed(port_->Read(port_, &n, &byte)) || n != 1) return;

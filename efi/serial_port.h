@@ -14,7 +14,8 @@ class SerialPort {
   // `reads_keys` is false where the firmware's console input reads the port already.
   SerialPort(SERIAL_IO_INTERFACE* port, bool reads_keys) : port_(port), reads_keys_(reads_keys) {}
 
-  // Sends the text as it is, with "\n" as CR LF. What a port does not take is lost: nobody may be listening.
+  // Sends the text as it is, with "\n" as CR LF. What a port does not take is lost: nobody may be
+  // listening.
   void write(Str utf8);
   // Gives the bytes that have arrived to `keys`; does not wait.
   void read(KeyDecoder& keys, u64 now_us);

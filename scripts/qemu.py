@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Boots llm-baremetal in QEMU: to chat, to test, or by a script. Needs QEMU and OVMF; Python's standard library is enough.
+"""Boots llm-baremetal in QEMU: to chat, to test, or by a script. Needs QEMU, OVMF and nothing of Python but itself.
 
   qemu.py run  [--image IMG] [--gui]                        chat in this terminal (or in a window); Ctrl-] leaves
   qemu.py chat --model FILE --prompt TEXT [--temp 0] [-n 32]  one answer, and one line of JSON about it
@@ -15,15 +15,14 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from qemu_accel import choose_accelerator
+from qemu_chat import BootVolume, chat_script, parse_answer
 from qemu_machine import DISK_DEVICES, Machine, MachineError, MachineOptions
 from qemu_terminal import EXIT_KEY_NAME, RawTerminal, pump, write_all
 
@@ -31,7 +30,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_IMAGE = ROOT / "images" / "llm-baremetal-boot.img"
 DEFAULT_EFI = ROOT / "build" / "efi" / "BOOTX64.EFI"
 DEFAULT_TESTS = ROOT / "build" / "efi" / "tests.efi"
-VVFAT_LIMIT = 480_000_000  # of the 504 MB that QEMU's folder-as-a-volume has
 
 # QEMU's exit code after isa-debug-exit is 2 * value + 1 (efi/debug_devices.h).
 EXIT_POWER_OFF = 0
@@ -44,7 +42,7 @@ class UsageError(Exception):
     pass
 
 
-# ---- what is common ------------------------------------------------------------------------------------------------------
+# ---- what is common ------------------------------------------------------------------------------
 
 
 def machine_options(arguments, **more) -> MachineOptions:
@@ -60,73 +58,16 @@ def existing(path: Path, how_to_make: str) -> Path:
     return path
 
 
-class BootVolume:
-    """A volume that boots `efi` with `models` on it, for one run.
-
-    It is made as the release image is (scripts/make_image.py), so that what boots here is what boots from a stick. Without the
-    tools for that, QEMU shows a folder of links as a FAT16 volume, which is enough for small models.
-    """
-
-    def __init__(self, efi: Path, models, config: str = ""):
-        self._folder = Path(tempfile.mkdtemp(prefix="lbm-boot-"))
-        self.images = []
-        self.folders = []
-        try:
-            if shutil.which("mformat") and shutil.which("mcopy") and shutil.which("sgdisk"):
-                self._make_image(efi, models, config)
-            else:
-                self._make_folder(efi, models, config)
-        except BaseException:
-            self.remove()
-            raise
-
-    def _make_image(self, efi, models, config):
-        image = self._folder / "boot.img"
-        command = [sys.executable, str(ROOT / "scripts" / "make_image.py"), "--efi", str(efi), "--out", str(image)]
-        for model in models:
-            command += ["--model", str(model)]
-        if config:
-            (self._folder / "repl.cfg").write_text(config, encoding="utf-8")
-            command += ["--cfg", str(self._folder / "repl.cfg")]
-        made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              check=False)
-        if made.returncode != 0:
-            raise MachineError(f"the boot image could not be made: {made.stdout.strip()}")
-        self.images = [image]
-
-    def _make_folder(self, efi, models, config):
-        if sum(model.stat().st_size for model in models) > VVFAT_LIMIT:
-            raise MachineError("a model of this size needs mtools and sgdisk to be put on a volume (make deps)")
-        root = self._folder / "volume"
-        (root / "EFI" / "BOOT").mkdir(parents=True)
-        (root / "EFI" / "BOOT" / "BOOTX64.EFI").symlink_to(efi.resolve())
-        (root / "models").mkdir()
-        for model in models:
-            (root / "models" / model.name).symlink_to(model.resolve())
-        if config:
-            (root / "repl.cfg").write_text(config, encoding="utf-8")
-        self.folders = [root]
-
-    def remove(self):
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.remove()
-
-
-# ---- run -----------------------------------------------------------------------------------------------------------------
+# ---- run -----------------------------------------------------------------------------------------
 
 
 def command_run(arguments) -> int:
     image = existing(arguments.image, "make it with: make image")
     if arguments.gui and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UsageError("there is no display for a window (DISPLAY is not set); without --gui the chat is in this terminal")
+        raise UsageError("there is no display for a window (DISPLAY is not set); without --gui, chat in this terminal")
     options = machine_options(arguments, images=[image], window=arguments.gui)
-    print(f"Booting {image} in QEMU ({options.accelerator.partition(',')[0]}). {EXIT_KEY_NAME} switches the machine off.",
-          flush=True)
+    accelerator = options.accelerator.partition(",")[0]
+    print(f"Booting {image} in QEMU ({accelerator}). {EXIT_KEY_NAME} switches the machine off.", flush=True)
     output = sys.stdout.fileno()
     with Machine(options, on_serial=lambda data: write_all(output, data)) as machine, RawTerminal():
         pump(machine)
@@ -139,49 +80,7 @@ def command_run(arguments) -> int:
     return 0
 
 
-# ---- chat ----------------------------------------------------------------------------------------------------------------
-
-
-def script_line(text: str) -> str:
-    """A prompt as the REPL would have it typed: several lines go between triple quotes, a slash is doubled."""
-    text = text.replace("\r\n", "\n")
-    if "\n" in text:
-        return f'"""{text}"""'
-    return "/" + text if text.startswith("/") else text
-
-
-def chat_script(arguments) -> str:
-    lines = [f"/set temp {arguments.temp:g}", f"/set max_tokens {arguments.n}", "/set stats on", "/set digest on"]
-    if arguments.seed is not None:
-        lines.append(f"/set seed {arguments.seed}")
-    if arguments.system is not None:
-        lines.append(f"/system {arguments.system}")
-    lines += [script_line(prompt) for prompt in arguments.prompt]
-    return "\n".join(lines + ["/shutdown"]) + "\n"
-
-
-def parse_answer(log: str) -> dict:
-    """Text, digest and rates of the last answer in a log. Errors: MachineError."""
-    stats = None
-    for stats in re.finditer(r"^\[stats\] tokens=(\d+) .*$", log, re.MULTILINE):
-        pass
-    if stats is None:
-        raise MachineError("there is no answer in the log", "\n".join(log.splitlines()[-30:]))
-    begin = log.rfind("\nAI: ", 0, stats.start())
-    text = log[begin + len("\nAI: "):stats.start()] if begin >= 0 else ""
-    text = re.sub(r"\n\((?:stopped|ended)[^\n]*\)\n\Z", "\n", text)  # the REPL's remark on the answer
-    numbers = dict(re.findall(r"(\w+)=([^\s]+)", stats.group()))
-    digest = re.compile(r"^\[digest\] ([0-9a-f]{64})$", re.MULTILINE).search(log, stats.end())
-    answer = {"text": text[:-1] if text.endswith("\n") else text, "digest": digest.group(1) if digest else None}
-    for key, name in (("prompt_tok_s", "prefill_tok_s"), ("decode_tok_s", "tok_s")):
-        try:
-            answer[key] = float(numbers[name])
-        except (KeyError, ValueError):
-            answer[key] = None
-    answer["prompt_tokens"] = int(numbers.get("prompt", 0))
-    answer["output_tokens"] = int(numbers["tokens"])
-    answer["stop_reason"] = numbers.get("stop")
-    return answer
+# ---- chat ----------------------------------------------------------------------------------------
 
 
 def command_chat(arguments) -> int:
@@ -225,7 +124,7 @@ def command_chat(arguments) -> int:
     return 0
 
 
-# ---- test ----------------------------------------------------------------------------------------------------------------
+# ---- test ----------------------------------------------------------------------------------------
 
 
 def pattern_bytes(n: int) -> bytes:
@@ -283,7 +182,7 @@ def show_failures(log: str, shown: int, verbose: bool, everything: bool = False)
     return max(shown, end)
 
 
-# ---- script --------------------------------------------------------------------------------------------------------------
+# ---- script --------------------------------------------------------------------------------------
 
 
 class AddStep(argparse.Action):
@@ -340,7 +239,7 @@ def run_steps(machine: Machine, steps, timeout_s: float):
                 raise MachineError(f"the machine ended with {code}, not {value}", machine.transcript_tail())
 
 
-# ---- command line --------------------------------------------------------------------------------------------------------
+# ---- command line --------------------------------------------------------------------------------
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -350,11 +249,13 @@ def build_parser() -> argparse.ArgumentParser:
     machine.add_argument("--cpu", default="max", help="processor model, like max, qemu64 or Haswell (default: max)")
     machine.add_argument("--smp", type=int, default=1, help="number of cores (default: 1)")
     machine.add_argument("--disk", default="virtio", choices=sorted(DISK_DEVICES), help="how the disk is attached")
-    machine.add_argument("--accel", default="auto", help="auto (KVM where it runs the firmware, else TCG), kvm, tcg, or "
-                                                         "what QEMU's -accel takes")
+    machine.add_argument("--accel", default="auto",
+                         help="auto (KVM where it runs the firmware, else TCG), kvm, tcg, or what QEMU's -accel takes")
     machine.add_argument("--firmware", type=Path, help="OVMF code file; its variables have to lie beside it")
-    machine.add_argument("--qemu-arg", action="append", default=[], help="a further argument for QEMU; may be given again")
-    machine.add_argument("--timeout", type=float, default=600, help="seconds until the machine is ended (default: 600)")
+    machine.add_argument("--qemu-arg", action="append", default=[],
+                         help="a further argument for QEMU; may be given again")
+    machine.add_argument("--timeout", type=float, default=600,
+                         help="seconds until the machine is ended (default: 600; a chat by hand has no end)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -396,8 +297,10 @@ def build_parser() -> argparse.ArgumentParser:
     steps = script.add_argument_group("steps")
     for name, text in (("wait", "until this expression is in the log, after the last one"),
                        ("wait-serial", "the same in the text of the serial port"),
-                       ("type", "a line on the serial port"), ("send", "bytes on the serial port, with \\x1b and the like"),
-                       ("press", "keys of the keyboard by QEMU's names, like 'h i ret' or ctrl-c"), ("sleep", "seconds"),
+                       ("type", "a line on the serial port"),
+                       ("send", "bytes on the serial port, with \\x1b and the like"),
+                       ("press", "keys of the keyboard by QEMU's names, like 'h i ret' or ctrl-c"),
+                       ("sleep", "seconds"),
                        ("screenshot", "write the screen to this PNG file"),
                        ("exit", "until the machine ends with this exit code (0: powered off)")):
         steps.add_argument(f"--{name}", action=AddStep, dest="step_" + name.replace("-", "_"), help=text)

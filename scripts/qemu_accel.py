@@ -1,8 +1,8 @@
 """Which accelerator runs the firmware here: KVM where it really does, found by trying, else emulation (TCG).
 
-That /dev/kvm can be opened says little: inside some virtual machines KVM starts, and stops at an instruction of the firmware
-("KVM internal error"). So it is tried once: the firmware alone, without a disk, has to reach its console. The answer is kept in
-build/qemu-accel.json, for this kernel, this QEMU and this firmware.
+That /dev/kvm can be opened says little: inside some virtual machines KVM starts, and stops at an instruction of the
+firmware ("KVM internal error"). So it is tried once: the firmware alone, without a disk, has to reach its console. The
+answer is kept in build/qemu-accel.json, for this kernel, this QEMU and this firmware.
 """
 
 import json
@@ -20,9 +20,9 @@ CACHE = Path(__file__).resolve().parent.parent / "build" / "qemu-accel.json"
 
 def situation(options: MachineOptions) -> str:
     """What the answer depends on, as one line."""
-    version = subprocess.run([options.qemu, "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    version = subprocess.run([options.qemu, "--version"], capture_output=True, text=True, check=False).stdout
     code, _ = find_firmware(options.firmware)
-    return f"{platform.machine()} {platform.release()} | {version} | {code}"
+    return f"{platform.machine()} {platform.release()} | {version.partition(chr(10))[0]} | {code}"
 
 
 def kvm_runs_firmware(options: MachineOptions, timeout_s: float = TRY_S) -> bool:

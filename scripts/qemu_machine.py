@@ -6,12 +6,12 @@
         machine.wait_for(r"^\\[stats\\]", 60)
         machine.screenshot(Path("chat.png"))
 
-What is heard of the machine: `log`, the debug console, which is the program's own text in clean UTF-8 (firmware and escape
-sequences are not in it), and `serial`, everything that the first serial port sent. The serial port is read all the time by a
-thread: firmware that finds it full drops text and slows down.
+What is heard of the machine: `log`, the debug console, which is the program's own text in clean UTF-8 (firmware and
+escape sequences are not in it), and `serial`, everything that the first serial port sent. The serial port is read all
+the time by a thread: firmware that finds it full drops text and slows down.
 
-Everything that QEMU needs besides its images lives in one private folder, which goes away with the machine. Images are opened as
-snapshots: a run never changes them.
+Everything that QEMU needs besides its images lives in one private folder, which goes away with the machine. Images are
+opened as snapshots: a run never changes them.
 """
 
 import json
@@ -195,8 +195,8 @@ class Machine:
         qmp_listener = listen_on(self._private / "qmp.sock")
         self.started = time.monotonic()
         with open(self._private / "stderr.log", "wb") as errors:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-                                             start_new_session=True)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                             stderr=errors, start_new_session=True)
         try:
             self._serial_socket = self._accept(serial_listener)
             self._qmp = QmpClient(self._accept(qmp_listener))

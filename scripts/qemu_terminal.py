@@ -1,7 +1,8 @@
 """A terminal on the serial port of a machine, for `qemu.py run`.
 
-The user's terminal and the firmware's differ in some keys: the firmware reads PC-ANSI, where Backspace is 0x08 and Delete is
-ESC [ X; today's terminals send 0x7f and ESC [ 3 ~. Keys are translated on the way in; what comes out goes through as it is.
+The user's terminal and the firmware's differ in some keys: the firmware reads PC-ANSI, where Backspace is 0x08 and
+Delete is ESC [ X; today's terminals send 0x7f and ESC [ 3 ~. Keys are translated on the way in; what comes out goes
+through as it is.
 """
 
 import os
@@ -56,7 +57,7 @@ class RawTerminal:
 
 
 def pump(machine):
-    """Carries keys to the machine until it ends or the exit key is pressed. Piped input ends without ending the machine."""
+    """Carries keys to the machine until it ends or the exit key is pressed. The end of piped input is not the end."""
     source = sys.stdin.fileno()
     is_terminal = sys.stdin.isatty()
     open_input = True

@@ -1,8 +1,9 @@
 // The test macros: TEST_CASE, CHECK and REQUIRE, and nothing else.
 //
-// The tests of the core run twice from the same sources: on the host under Catch2, and as part of an EFI application under QEMU
-// (LBM_TEST_BARE), where neither a C++ library nor exceptions exist. The second half of this file is all of Catch2 that such a
-// test may use. Tests that need more live in tests/hosted/ and include this header too.
+// The tests of the core run twice from the same sources: on the host under Catch2, and as part of
+// an EFI application under QEMU (LBM_TEST_BARE), where neither a C++ library nor exceptions exist.
+// The second half of this file is all of Catch2 that such a test may use. Tests that need more live
+// in tests/hosted/ and include this header too.
 #pragma once
 
 #ifndef LBM_TEST_BARE
@@ -56,21 +57,25 @@ void require(bool passed, const char* expression, const char* file, u32 line);
 
 }  // namespace lbm::test
 
-// A test case announces itself by a pointer in the section .lbmtest$b. The linker sorts the parts of a PE section by what follows
-// the '$', so the runner finds all of them between its own $a and $z (tests/bare/runner.cpp): no constructor has to run.
+// A test case announces itself by a pointer in the section .lbmtest$b. The linker sorts the parts
+// of a PE section by what follows the '$', so the runner finds all of them between its own $a and
+// $z (tests/bare/runner.cpp): no constructor has to run.
 #define LBM_TEST_JOIN2(a, b) a##b
 #define LBM_TEST_JOIN(a, b) LBM_TEST_JOIN2(a, b)
-#define LBM_TEST_CASE(id, title, label)                                                                      \
-  static void LBM_TEST_JOIN(lbm_test_body_, id)();                                                           \
-  static constexpr ::lbm::test::TestCase LBM_TEST_JOIN(lbm_test_case_, id) = {                               \
-      title, label, &LBM_TEST_JOIN(lbm_test_body_, id), __FILE__};                                           \
-  [[gnu::section(".lbmtest$b"), gnu::used]] static const ::lbm::test::TestCase* const LBM_TEST_JOIN(         \
-      lbm_test_entry_, id) = &LBM_TEST_JOIN(lbm_test_case_, id);                                             \
+#define LBM_TEST_CASE(id, title, label)                                                        \
+  static void LBM_TEST_JOIN(lbm_test_body_, id)();                                             \
+  static constexpr ::lbm::test::TestCase LBM_TEST_JOIN(lbm_test_case_, id) = {                 \
+      title, label, &LBM_TEST_JOIN(lbm_test_body_, id), __FILE__};                             \
+  [[gnu::section(".lbmtest$b"),                                                                \
+    gnu::used]] static const ::lbm::test::TestCase* const LBM_TEST_JOIN(lbm_test_entry_, id) = \
+      &LBM_TEST_JOIN(lbm_test_case_, id);                                                      \
   static void LBM_TEST_JOIN(lbm_test_body_, id)()
 
 #define TEST_CASE(title, label) LBM_TEST_CASE(__LINE__, title, label)
 // The condition is converted, not assigned: explicit operator bool works as it does in an `if`.
-#define CHECK(...) ::lbm::test::check(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
-#define REQUIRE(...) ::lbm::test::require(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
+#define CHECK(...) \
+  ::lbm::test::check(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
+#define REQUIRE(...) \
+  ::lbm::test::require(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
 
 #endif

@@ -103,7 +103,9 @@ ExitCode run(const ChatFlags& flags) {
   // A model that was asked for by name and can not run is an error here, not a REPL without a model.
   if (!flags.model.empty()) {
     ModelReader reader(flags.model);
-    expect(read_config(reader.file()), flags.model, Stage::kModel);
+    const ModelConfig config = expect(read_config(reader.file()), flags.model, Stage::kModel);
+    static_cast<void>(expect(plan_weights(reader.file(), config, reader.arena()), flags.model, Stage::kModel));
+    static_cast<void>(reader.tokenizer());
   }
   LinuxHost host(flags);
   const ReplExit exit = expect(run_repl(host), "chat", Stage::kRun);

@@ -64,16 +64,15 @@ OutputFile::~OutputFile() {
 }
 
 void OutputFile::write(const void* data, usize size) {
-  if (std::fwrite(data, 1, size, file_) != size) {
-    throw CommandError(ExitCode::kRuntime, path_ + ": " + std::strerror(errno));
-  }
+  if (error_ == 0 && std::fwrite(data, 1, size, file_) != size) error_ = errno;
 }
 
 void OutputFile::close() {
   std::FILE* file = file_;
   file_ = nullptr;
   const int failed = file == stdout ? std::fflush(file) : std::fclose(file);
-  if (failed != 0) throw CommandError(ExitCode::kRuntime, path_ + ": " + std::strerror(errno));
+  if (failed != 0 && error_ == 0) error_ = errno;
+  if (error_ != 0) throw CommandError(ExitCode::kRuntime, path_ + ": " + std::strerror(error_));
 }
 
 std::string json_line(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }

@@ -58,7 +58,8 @@ T expect(Result<T> result, const std::string& subject, Stage stage) {
 // stdout, unbuffered as far as the caller can see: a failed write ends the command (ENOSPC must not pass as success).
 void write_stdout(const void* data, usize size);
 inline void write_stdout(const std::string& text) { write_stdout(text.data(), text.size()); }
-// A file of results, "-" for stdout. Throws CommandError (kRuntime) when it can not be written.
+// A file of results, "-" for stdout. Opening throws CommandError (kRuntime); a failed write is remembered and thrown by close(),
+// because write() is called from inside the core, which no exception may cross.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -73,6 +74,7 @@ class OutputFile {
  private:
   std::string path_;
   std::FILE* file_;
+  int error_ = 0;  // errno of the first failed write
 };
 
 // One JSON value and a line feed. Bytes that are not UTF-8 become U+FFFD.

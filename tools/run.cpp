@@ -4,6 +4,7 @@
 // who writes the prompt: the model's template around a user message, or the user alone, control tokens included.
 #include <unistd.h>
 
+#include <exception>
 #include <random>
 
 #include "core/chat/conversation.h"
@@ -44,20 +45,29 @@ class AnswerSink final : public GenerateSink {
   void on_token(u32 id) override { ids_.push_back(id); }
   bool on_text(Str utf8) override {
     text_.append(utf8.data(), utf8.size());
-    // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
-    if (stream_) write_stdout(terminal_ ? printable(utf8) : to_string(utf8));
-    return true;
+    if (!stream_) return true;
+    // The core is below us on the stack and knows no exceptions: end the answer, and throw when it has returned.
+    try {
+      // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
+      write_stdout(terminal_ ? printable(utf8) : to_string(utf8));
+    } catch (const CommandError&) {
+      failure_ = std::current_exception();
+    }
+    return failure_ == nullptr;
   }
 
   [[nodiscard]] const std::vector<u32>& ids() const { return ids_; }
   [[nodiscard]] const std::string& text() const { return text_; }
-  void end_line() {
+  // Ends the line of streamed text. Throws what kept on_text() from writing.
+  void finish() {
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
     if (stream_ && !text_.empty() && text_.back() != '\n') write_stdout("\n");
   }
 
  private:
   bool stream_;
   bool terminal_;
+  std::exception_ptr failure_;
   std::vector<u32> ids_;
   std::string text_;
 };
@@ -161,7 +171,7 @@ ExitCode run(const RunFlags& flags) {
   const GenerateStats stats = use_template(flags, model.engine())
                                   ? answer_chat(model, with, flags, prompt, sink, interrupt)
                                   : answer_raw(model, with, flags, prompt, sink, interrupt);
-  sink.end_line();
+  sink.finish();
   if (flags.json) {
     print_json(describe_run(model, sink, stats, params));
   } else if (flags.digest) {
@@ -204,6 +214,7 @@ Action declare(CLI::App& app) {
   app.add_flag("--raw", flags->raw, "no template; text that spells special tokens becomes them")->excludes(chat);
   app.add_option("-n,--predict,--n-predict", flags->n_predict, "most tokens to answer; -1: no limit (default: -1)")
       ->check(CLI::Range(-1, INT32_MAX))
+      ->check([](const std::string& n) { return n == "0" ? "0 tokens are no answer; lbm digest evaluates a prompt alone" : ""; })
       ->type_name("N");
   declare_sampler_flags(app, *flags);
   app.add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");

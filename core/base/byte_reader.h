@@ -1,7 +1,8 @@
 // ByteReader: little-endian numbers from a bounded run of bytes.
 //
-// The error is sticky: a read that would pass the end returns zero (or an empty span), consumes nothing and clears ok() for
-// good. A parser may therefore read a whole record and ask once, and can never touch a byte outside its input.
+// The error is sticky: a read that would pass the end returns zero (or an empty span), consumes
+// nothing and clears ok() for good. A parser may therefore read a whole record and ask once, and
+// can never touch a byte outside its input.
 #pragma once
 
 #include "core/base/span.h"

@@ -8,12 +8,14 @@ namespace {
 constexpr usize kBlockBytes = 64;
 
 constexpr u32 kRound[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 constexpr u32 rotate_right(u32 x, u32 n) { return (x >> n) | (x << (32 - n)); }
 
@@ -25,7 +27,8 @@ u32 load_big_endian(const u8* p) {
 
 }  // namespace
 
-// The message schedule lives in a ring of 16 words, and the eight working variables rotate by name instead of by copy.
+// The message schedule lives in a ring of 16 words, and the eight working variables rotate by name
+// instead of by copy.
 void sha256_blocks_portable(u32* state, const u8* blocks, usize n_block) {
   u32 s[8];
   __builtin_memcpy(s, state, sizeof(s));
@@ -88,11 +91,13 @@ Sha256Digest Sha256::finish() {
   __builtin_memcpy(tail, buffer_, pending);
   tail[pending] = 0x80;
   const usize n_block = pending + 1 + 8 <= kBlockBytes ? 1 : 2;
-  for (usize i = 0; i < 8; ++i) tail[n_block * kBlockBytes - 1 - i] = static_cast<u8>(n_bit >> (8 * i));
+  for (usize i = 0; i < 8; ++i)
+    tail[n_block * kBlockBytes - 1 - i] = static_cast<u8>(n_bit >> (8 * i));
   blocks_(state_, tail, n_block);
 
   Sha256Digest digest;
-  for (u32 i = 0; i < 32; ++i) digest.bytes[i] = static_cast<u8>(state_[i / 4] >> (24 - 8 * (i % 4)));
+  for (u32 i = 0; i < 32; ++i)
+    digest.bytes[i] = static_cast<u8>(state_[i / 4] >> (24 - 8 * (i % 4)));
   return digest;
 }
 

@@ -73,7 +73,7 @@ LinePainter::Row LinePainter::row_of(Str text, usize position) const {
 void LinePainter::paint_row(Str text, const Row& row) {
   const Str prompt = row_prompt(row);
   const Str part = text.slice(row.first, row.last - row.first);
-  console_.write("\r");
+  if (n_column_ > 0) console_.write("\r");
   console_.write(prompt);
   console_.write(part);
   const u32 width = text_width(prompt) + text_width(part);
@@ -86,6 +86,7 @@ void LinePainter::paint_row(Str text, const Row& row) {
   n_column_ = width;
   live_ = row.index;
   live_first_ = row.first;
+  live_last_ = row.last;
   at_end_ = true;
 }
 
@@ -111,6 +112,7 @@ void LinePainter::start(Str prompt) {
   prompt_ = prompt;
   live_ = 0;
   live_first_ = 0;
+  live_last_ = 0;
   intact_from_ = 0;
   at_end_ = true;
   n_column_ = text_width(prompt);
@@ -126,17 +128,19 @@ void LinePainter::update(const LineEditor& editor) {
     if (!added.contains("\n") && n_column_ + width <= n_text_column()) {
       console_.write(added);
       n_column_ += width;
+      live_last_ = text.size();
       return;
     }
   }
   if (editor.changed_from() < live_first_) intact_from_ = live_;
   const Row target = row_of(text, editor.cursor());
   if (target.index > live_) {
-    // The rows on the way are printed too, the live one anew: an edit may have changed where it ends.
+    // The rows on the way are printed too, the live one anew where an edit changed it or where it ends.
     Row row = fill(text, Row());
     while (row.index < live_) row = row_after(text, row);
     if (row.first != live_first_) intact_from_ = live_;
-    paint_row(text, row);
+    const bool is_shown = row.first == live_first_ && row.last == live_last_ && editor.changed_from() >= live_last_;
+    if (!is_shown) paint_row(text, row);
     paint_down(text, row, target.index);
   } else {
     if (target.index < live_ || target.first != live_first_) intact_from_ = target.index;

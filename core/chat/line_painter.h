@@ -52,7 +52,8 @@ class LinePainter {
   Console& console_;
   Str prompt_;
   usize live_ = 0;         // index of the row that is shown
-  usize live_first_ = 0;   // its Row::first
+  usize live_first_ = 0;   // its Row::first, and the last that was drawn of it
+  usize live_last_ = 0;
   usize intact_from_ = 0;  // rows intact_from_..live_ stand on the screen as they are in the text
   u32 n_column_ = 0;       // that the live row takes on the screen
   bool at_end_ = true;     // the cursor stands behind the live row's text

@@ -121,7 +121,10 @@ void Repl::switch_model(Str args) {
   }
   catalog_.refresh(host_.volume());
   FileEntry file;
-  if (!find_file(args, file)) return;
+  if (const Status found = find_file(args, file); !found.ok()) {
+    out_.error(found.error());
+    return;
+  }
   const bool had_model = engine_->loaded();
   const FileEntry old_file = loaded_file_;
   if (load_model(file)) {
@@ -149,7 +152,10 @@ void Repl::model_info(Str args) {
     }
   } else {
     catalog_.refresh(host_.volume());
-    if (!find_file(args, file)) return;
+    if (const Status found = find_file(args, file); !found.ok()) {
+      out_.error(found.error());
+      return;
+    }
   }
   const Result<ByteSource*> source = host_.volume().open(file.volume, file.name());
   if (!source.ok()) {

@@ -73,12 +73,14 @@ void Repl::choose_first_model() {
   FileEntry file;
   bool was_tried = false;
   if (!wanted.empty()) {
-    if (find_file(wanted, file)) {
+    const Status found = find_file(wanted, file);
+    if (found.ok()) {
       select_us_ = host_.clock().now_us() - start_us;
       was_tried = true;
       if (load_first(file)) return;
     } else {
-      out_.line("[cfg] hint: run /models to inspect available files, or set model=<name>.gguf");
+      out_.line("[cfg] WARNING: model override open failed: {} ({})", wanted, error_code_name(found.error().code));
+      out_.line("[cfg] hint: run /models to inspect available files, or set model=<name>.bin|.gguf");
     }
     out_.line("[cfg] fallback: continuing with auto-detect candidates");
   }
@@ -153,25 +155,19 @@ void Repl::list_models() {
   out_.line("  summary: total={} bin={} gguf={} bytes={}", catalog_.size(), totals.n_bin, totals.n_gguf, totals.bytes);
 }
 
-bool Repl::find_file(Str name, FileEntry& out) {
+Status Repl::find_file(Str name, FileEntry& out) {
   const Result<u32> index = catalog_.resolve(name);
   if (index.ok()) {
     out = catalog_.at(index.value());
-    return true;
+    return {};
   }
+  if (index.error().code != ErrorCode::kNotFound || name.size() > FileEntry::kMaxPath) return index.error();
   // A path that the list does not have, as it was written.
-  Error error = index.error();
-  if (error.code == ErrorCode::kNotFound && name.size() <= FileEntry::kMaxPath) {
-    const Result<ByteSource*> source = host_.volume().open(0, name);
-    if (source.ok()) {
-      out = entry_for_path(name, source.value()->size());
-      host_.volume().close(source.value());
-      return true;
-    }
-    if (source.error().code != ErrorCode::kNotFound) error = source.error();
-  }
-  out_.error(error);
-  return false;
+  const Result<ByteSource*> source = host_.volume().open(0, name);
+  if (!source.ok()) return source.error().code == ErrorCode::kNotFound ? index.error() : source.error();
+  out = entry_for_path(name, source.value()->size());
+  host_.volume().close(source.value());
+  return {};
 }
 
 // --- Loading -------------------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Repl final : private ConfigObserver, private GenerateSink {
   [[nodiscard]] Status take_sampler();
   void print_model_line();
   void print_no_model_help();
-  [[nodiscard]] bool find_file(Str name, FileEntry& out);
+  [[nodiscard]] Status find_file(Str name, FileEntry& out);
 
   // Commands (repl_commands.cpp)
   [[nodiscard]] bool run_command(const CommandInfo& command, Str args);

@@ -16,7 +16,7 @@ namespace lbm {
 
 struct TemplateLimits {
   u64 fuel = 50'000'000;           // evaluation steps
-  u32 depth = 64;                  // nesting of blocks, expressions and macro calls
+  u32 depth = 160;                 // nesting of blocks, expressions and calls; a level takes 400 bytes of stack
   u64 output_bytes = 16 * kMiB;
 };
 

@@ -123,10 +123,29 @@ bool slice_string(TemplateBudget& budget, TemplateValue v, const SliceRange& ran
 
 }  // namespace
 
+bool reserve_items(TemplateBudget& budget, TemplateList& list, u32 n_item) {
+  const Status room = list.reserve(budget.arena(), n_item);
+  return room.ok() || budget.fail(room.error());
+}
+
 bool append_item(TemplateBudget& budget, TemplateList& list, TemplateValue item) {
   if (!budget.spend(1)) return false;
   const Status added = list.append(budget.arena(), item);
   return added.ok() || budget.fail(added.error());
+}
+
+bool add_entry(TemplateBudget& budget, TemplateMap& map, TemplateValue key, TemplateValue value) {
+  if (!budget.spend(1)) return false;
+  const Status added = map.add(budget.arena(), key, value);
+  return added.ok() || budget.fail(added.error());
+}
+
+bool set_entry(TemplateBudget& budget, TemplateMap& map, TemplateValue key, TemplateValue value) {
+  TemplateValue* earlier = nullptr;
+  if (!find_key(budget, map, key, &earlier)) return false;
+  if (earlier == nullptr) return add_entry(budget, map, key, value);
+  *earlier = value;
+  return true;
 }
 
 bool is_iterable(TemplateValue v) { return has_length(v) || v.is(TemplateKind::kIterator); }
@@ -202,8 +221,7 @@ bool list_of(TemplateBudget& budget, TemplateValue v, TemplateList** out) {
   TemplateItems items;
   TemplateList* list = budget.make<TemplateList>();
   if (list == nullptr || !iterate(budget, v, &items)) return false;
-  const Status room = list->reserve(budget.arena(), items.size);
-  if (!room.ok()) return budget.fail(room.error());
+  if (!reserve_items(budget, *list, items.size)) return false;
   for (u32 i = 0; i < items.size; ++i) {
     if (!append_item(budget, *list, items.at(i))) return false;
   }
@@ -312,9 +330,7 @@ bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bound
     return true;
   }
   TemplateList* part = budget.make<TemplateList>();
-  if (part == nullptr) return false;
-  const Status room = part->reserve(budget.arena(), range.n);
-  if (!room.ok()) return budget.fail(room.error());
+  if (part == nullptr || !reserve_items(budget, *part, range.n)) return false;
   for (u32 i = 0; i < range.n; ++i) {
     const i64 index = range.begin + static_cast<i64>(i) * range.step;
     if (!append_item(budget, *part, v.as_list()[static_cast<u32>(index)])) return false;

@@ -10,7 +10,16 @@ namespace lbm {
 [[nodiscard]] bool iterate(TemplateBudget& budget, TemplateValue v, TemplateItems* out);
 // The same as a new list, which the caller may change.
 [[nodiscard]] bool list_of(TemplateBudget& budget, TemplateValue v, TemplateList** out);
+
+// Adding to the lists and maps that the engine makes. Out of line and without a Status of their own, because the functions that
+// recurse call them and an Error is large.
+[[nodiscard]] bool reserve_items(TemplateBudget& budget, TemplateList& list, u32 n_item);
 [[nodiscard]] bool append_item(TemplateBudget& budget, TemplateList& list, TemplateValue item);
+// `key` is known to be new.
+[[nodiscard]] bool add_entry(TemplateBudget& budget, TemplateMap& map, TemplateValue key, TemplateValue value);
+// Adds the key or replaces its value. Fails for keys Python can not hash.
+[[nodiscard]] bool set_entry(TemplateBudget& budget, TemplateMap& map, TemplateValue key, TemplateValue value);
+
 // len(v)
 [[nodiscard]] bool length_of(TemplateBudget& budget, TemplateValue v, u64* out);
 // Whether len(v) works, and whether a `for` can walk over it.

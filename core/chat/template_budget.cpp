@@ -18,7 +18,7 @@ bool TemplateBudget::fail(const Error& error) {
 
 bool TemplateBudget::out_of_fuel() {
   fuel_ = 0;
-  return fail(ErrorCode::kLimit, "template runs too long: out of steps");
+  return fail(ErrorCode::kLimit, "template runs too long: out of steps, line");
 }
 
 void* TemplateBudget::take(u64 bytes, usize alignment) {
@@ -34,6 +34,6 @@ bool TemplateBudget::extend(void* last, u64 old_bytes, u64 new_bytes, u64 stamp)
   return arena_.grow(newest, new_bytes, "chat template").ok();
 }
 
-void TemplateNesting::too_deep() { budget_.fail(ErrorCode::kLimit, "template nests too deep"); }
+void TemplateNesting::too_deep() { budget_.fail(ErrorCode::kLimit, "template nests too deep, line"); }
 
 }  // namespace lbm

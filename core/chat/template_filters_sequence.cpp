@@ -152,8 +152,7 @@ bool filter_unique(BuiltinCall& call, TemplateValue* out) {
     if (!sort_key(call.budget, items.at(i), call.slot[1], call.flag(0, false), &key)) return false;
     if (!find_key(call.budget, seen, key, &earlier)) return false;
     if (earlier != nullptr) continue;
-    const Status added = seen.add(call.budget.arena(), key, TemplateValue::none());
-    if (!added.ok()) return call.budget.fail(added.error());
+    if (!add_entry(call.budget, seen, key, TemplateValue::none())) return false;
     if (!append_item(call.budget, *kept, items.at(i))) return false;
   }
   return make_iterator(call.budget, kept, origin_of(call.self.is_markup()), "generator", out);

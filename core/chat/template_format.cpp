@@ -9,7 +9,7 @@
 namespace lbm {
 namespace {
 
-void write_escaped(TextBuilder& text, u32 codepoint, bool markup) {
+[[gnu::noinline]] void write_escaped(TextBuilder& text, u32 codepoint, bool markup) {
   char buffer[kNumberTextBytes];
   const u32 n_digit = codepoint < 0x100 ? 2 : codepoint < 0x10000 ? 4 : 8;
   const Str digits = format_magnitude(codepoint, 16, false, buffer);
@@ -19,7 +19,7 @@ void write_escaped(TextBuilder& text, u32 codepoint, bool markup) {
 }
 
 // 'text', or "text" where it has single quotes only inside.
-void write_quoted(TextBuilder& text, TemplateValue v) {
+[[gnu::noinline]] void write_quoted(TextBuilder& text, TemplateValue v) {
   const bool single = v.text().contains("'");
   const char quote = single && !v.text().contains("\"") ? '"' : '\'';
   const Str quote_text(&quote, 1);
@@ -74,12 +74,12 @@ void write_map(TemplateBudget& budget, TextBuilder& text, const TemplateMap& map
   text.append("}", markup);
 }
 
-void write_integer(TextBuilder& text, i64 v, bool markup) {
+[[gnu::noinline]] void write_integer(TextBuilder& text, i64 v, bool markup) {
   char buffer[kNumberTextBytes];
   text.append(format_integer(v, buffer), markup);
 }
 
-void write_range(TextBuilder& text, const RangeObject& range, bool markup) {
+[[gnu::noinline]] void write_range(TextBuilder& text, const RangeObject& range, bool markup) {
   text.append("range(", markup);
   write_integer(text, range.start, markup);
   text.append(", ", markup);
@@ -92,7 +92,7 @@ void write_range(TextBuilder& text, const RangeObject& range, bool markup) {
 }
 
 // What Python shows of an object as <...>; without the address, which no template can mean to print.
-void write_object(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
+[[gnu::noinline]] void write_object(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
   const bool markup = v.is_markup();
   text.append("<", markup);
   if (v.is(TemplateKind::kNamespace)) {
@@ -123,21 +123,28 @@ void write_list(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
   text.append(tuple ? (list.size() == 1 ? ",)" : ")") : "]", v.is_markup());
 }
 
+// Out of line: the buffer does not belong on the stack of a recursion.
+[[gnu::noinline]] void write_number(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
+  char buffer[kNumberTextBytes];
+  if (v.is(TemplateKind::kInt)) {
+    text.append(format_integer(v.as_int(), buffer), v.is_markup());
+  } else if (budget.spend(64)) {
+    text.append(format_float(v.as_float(), buffer), v.is_markup());
+  }
+}
+
 }  // namespace
 
 void write_repr(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
   TemplateNesting level(budget);
   if (!level.ok() || !budget.spend(1)) return;
   const bool markup = v.is_markup();
-  char buffer[kNumberTextBytes];
   switch (v.kind()) {
     case TemplateKind::kUndefined: text.append("Undefined", true); break;
     case TemplateKind::kNone: text.append("None", markup); break;
     case TemplateKind::kBool: text.append(v.as_bool() ? "True" : "False", markup); break;
-    case TemplateKind::kInt: text.append(format_integer(v.as_int(), buffer), markup); break;
-    case TemplateKind::kFloat:
-      if (budget.spend(64)) text.append(format_float(v.as_float(), buffer), markup);
-      break;
+    case TemplateKind::kInt:
+    case TemplateKind::kFloat: write_number(budget, text, v); break;
     case TemplateKind::kString: write_quoted(text, v); break;
     case TemplateKind::kList:
     case TemplateKind::kTuple: write_list(budget, text, v); break;

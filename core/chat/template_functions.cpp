@@ -41,24 +41,13 @@ bool function_range(BuiltinCall& call, TemplateValue* out) {
   return true;
 }
 
-bool set_key(TemplateBudget& budget, TemplateMap& map, TemplateValue key, TemplateValue value) {
-  TemplateValue* earlier = nullptr;
-  if (!find_key(budget, map, key, &earlier)) return false;
-  if (earlier != nullptr) {
-    *earlier = value;
-    return true;
-  }
-  const Status added = map.add(budget.arena(), key, value);
-  return added.ok() || budget.fail(added.error());
-}
-
 // dict(mapping or pairs, **named) into `map`.
 bool fill_map(BuiltinCall& call, TemplateMap& map) {
   const TemplateList& given = call.arguments.positional;
   if (given.size() > 1) return call.budget.fail(ErrorCode::kBadValue, "TypeError: at most one argument, line");
   if (given.size() == 1 && given[0].is(TemplateKind::kMap)) {
     for (const TemplateMap::Entry& entry : given[0].as_map().entries()) {
-      if (!set_key(call.budget, map, entry.key, entry.value)) return false;
+      if (!set_entry(call.budget, map, entry.key, entry.value)) return false;
     }
   } else if (given.size() == 1) {
     TemplateItems pairs;
@@ -67,11 +56,11 @@ bool fill_map(BuiltinCall& call, TemplateMap& map) {
       TemplateItems pair;
       if (!iterate(call.budget, pairs.at(i), &pair)) return false;
       if (pair.size != 2) return call.budget.fail(ErrorCode::kBadValue, "ValueError: dict needs pairs, line");
-      if (!set_key(call.budget, map, pair.at(0), pair.at(1))) return false;
+      if (!set_entry(call.budget, map, pair.at(0), pair.at(1))) return false;
     }
   }
   for (const TemplateMap::Entry& entry : call.arguments.named.entries()) {
-    if (!set_key(call.budget, map, entry.key, entry.value)) return false;
+    if (!set_entry(call.budget, map, entry.key, entry.value)) return false;
   }
   return true;
 }

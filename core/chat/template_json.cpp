@@ -33,7 +33,7 @@ class JsonWriter {
   }
 
  private:
-  void write_scalar(TemplateValue v) {
+  [[gnu::noinline]] void write_scalar(TemplateValue v) {
     char buffer[kNumberTextBytes];
     Str shown = "null";
     if (v.is(TemplateKind::kBool)) shown = v.as_bool() ? "true" : "false";
@@ -46,7 +46,7 @@ class JsonWriter {
     text_.append(shown, v.is_markup());
   }
 
-  void write_unicode_escape(u32 unit, bool markup) {
+  [[gnu::noinline]] void write_unicode_escape(u32 unit, bool markup) {
     char buffer[kNumberTextBytes];
     const Str digits = format_magnitude(unit, 16, false, buffer);
     text_.append("\\u", markup);
@@ -74,7 +74,7 @@ class JsonWriter {
     return true;
   }
 
-  void write_string(TemplateValue v) {
+  [[gnu::noinline]] void write_string(TemplateValue v) {
     text_.append("\"", v.is_markup());
     TextPieces pieces(v);
     while (pieces.next()) {

@@ -78,9 +78,7 @@ bool add(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateValue
   const TemplateValue halves[] = {a, b};
   for (const TemplateValue& half : halves) {
     for (const TemplateValue& item : half.as_list().items()) {
-      if (!budget.spend(1)) return false;
-      const Status added = joined->append(budget.arena(), item);
-      if (!added.ok()) return budget.fail(added.error());
+      if (!append_item(budget, *joined, item)) return false;
     }
   }
   *out = TemplateValue::object(a.kind(), joined).with_origin(join_origin(a, b));
@@ -101,9 +99,7 @@ bool repeat(TemplateBudget& budget, TemplateValue sequence, i64 n, TemplateValue
   const Span<TemplateValue> items = sequence.as_list().items();
   for (i64 i = 0; i < n && !items.empty(); ++i) {
     for (const TemplateValue& item : items) {
-      if (!budget.spend(1)) return false;
-      const Status added = repeated->append(budget.arena(), item);
-      if (!added.ok()) return budget.fail(added.error());
+      if (!append_item(budget, *repeated, item)) return false;
     }
   }
   *out = TemplateValue::object(sequence.kind(), repeated).with_origin(sequence.origin());

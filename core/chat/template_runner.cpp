@@ -16,9 +16,7 @@ TemplateScope* TemplateRunner::push_scope(TemplateScope* parent) {
 }
 
 bool TemplateRunner::set_variable(Str name, TemplateValue value) {
-  if (!budget_.spend(1 + scope_->variables.size() / 8)) return false;
-  const Status set = scope_->variables.set(budget_.arena(), name, value);
-  return set.ok() || budget_.fail(set.error());
+  return set_entry(budget_, scope_->variables, TemplateValue::markup(name), value);
 }
 
 TemplateRunner::Flow TemplateRunner::exec(const Statement* body) {
@@ -254,8 +252,7 @@ bool TemplateRunner::assign(const TargetSyntax& target, TemplateValue value) {
     if (!eval_name(name, &found)) return false;
     if (!found.is(TemplateKind::kNamespace)) return fail_type(budget_, "TypeError: not a namespace, line", found);
     NamespaceObject& object = *static_cast<NamespaceObject*>(const_cast<void*>(found.pointer()));
-    const Status set = object.attributes.set(budget_.arena(), target.attribute, value);
-    return budget_.spend(1 + object.attributes.size() / 8) && (set.ok() || budget_.fail(set.error()));
+    return set_entry(budget_, object.attributes, TemplateValue::markup(target.attribute), value);
   }
   TemplateNesting level(budget_);
   TemplateItems items;

@@ -11,8 +11,35 @@ bool add_named(TemplateBudget& budget, TemplateMap& named, TemplateValue name, T
   if (named.find(name.text()) != nullptr) {
     return budget.fail(ErrorCode::kBadValue, "TypeError: argument given twice, line", name.text());
   }
-  const Status added = named.add(budget.arena(), name, value);
-  return added.ok() || budget.fail(added.error());
+  return add_entry(budget, named, name, value);
+}
+
+bool spread_map(TemplateBudget& budget, TemplateValue value, TemplateMap& named) {
+  if (!value.is(TemplateKind::kMap)) return fail_type(budget, "TypeError: ** needs a mapping, line", value);
+  for (const TemplateMap::Entry& entry : value.as_map().entries()) {
+    if (!entry.key.is(TemplateKind::kString)) {
+      return fail_type(budget, "TypeError: keywords must be strings, line", entry.key);
+    }
+    if (!add_named(budget, named, entry.key, entry.value)) return false;
+  }
+  return true;
+}
+
+// Out of line, so that nested calls recurse with a small frame.
+[[gnu::noinline]] bool add_argument(TemplateBudget& budget, const ArgumentSyntax& syntax, TemplateValue value,
+                                    TemplateArguments* out) {
+  switch (syntax.kind) {
+    case ArgumentKind::kPositional: return append_item(budget, out->positional, value);
+    case ArgumentKind::kNamed: return add_named(budget, out->named, TemplateValue::markup(syntax.name), value);
+    case ArgumentKind::kSpreadMap: return spread_map(budget, value, out->named);
+    case ArgumentKind::kSpreadList: break;
+  }
+  TemplateItems items;
+  if (!iterate(budget, value, &items)) return false;
+  for (u32 i = 0; i < items.size; ++i) {
+    if (!append_item(budget, out->positional, items.at(i))) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -20,33 +47,7 @@ bool add_named(TemplateBudget& budget, TemplateMap& named, TemplateValue name, T
 bool TemplateRunner::eval_arguments(const ArgumentSyntax* first, TemplateArguments* out) {
   for (; first != nullptr; first = first->next) {
     TemplateValue value;
-    if (!eval(*first->value, &value)) return false;
-    switch (first->kind) {
-      case ArgumentKind::kPositional:
-        if (!append_item(budget_, out->positional, value)) return false;
-        break;
-      case ArgumentKind::kNamed:
-        if (!add_named(budget_, out->named, TemplateValue::markup(first->name), value)) return false;
-        break;
-      case ArgumentKind::kSpreadList: {
-        TemplateItems items;
-        if (!iterate(budget_, value, &items)) return false;
-        for (u32 i = 0; i < items.size; ++i) {
-          if (!append_item(budget_, out->positional, items.at(i))) return false;
-        }
-        break;
-      }
-      case ArgumentKind::kSpreadMap: {
-        if (!value.is(TemplateKind::kMap)) return fail_type(budget_, "TypeError: ** needs a mapping, line", value);
-        for (const TemplateMap::Entry& entry : value.as_map().entries()) {
-          if (!entry.key.is(TemplateKind::kString)) {
-            return fail_type(budget_, "TypeError: keywords must be strings, line", entry.key);
-          }
-          if (!add_named(budget_, out->named, entry.key, entry.value)) return false;
-        }
-        break;
-      }
-    }
+    if (!eval(*first->value, &value) || !add_argument(budget_, *first, value, out)) return false;
   }
   return true;
 }

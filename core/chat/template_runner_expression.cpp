@@ -72,9 +72,7 @@ bool TemplateRunner::eval_name(const NameExpr& expr, TemplateValue* out) {
 
 bool TemplateRunner::eval_list(const ListExpr& expr, TemplateValue* out) {
   TemplateList* list = budget_.make<TemplateList>();
-  if (list == nullptr) return false;
-  const Status room = list->reserve(budget_.arena(), expr.n_item);
-  if (!room.ok()) return budget_.fail(room.error());
+  if (list == nullptr || !reserve_items(budget_, *list, expr.n_item)) return false;
   for (const Expr* item = expr.items; item != nullptr; item = item->next) {
     TemplateValue value;
     if (!eval(*item, &value) || !append_item(budget_, *list, value)) return false;
@@ -90,14 +88,7 @@ bool TemplateRunner::eval_map(const ListExpr& expr, TemplateValue* out) {
   for (const Expr* item = expr.items; item != nullptr; item = item->next->next) {
     TemplateValue key;
     TemplateValue value;
-    TemplateValue* earlier = nullptr;
-    if (!eval(*item, &key) || !eval(*item->next, &value) || !find_key(budget_, *map, key, &earlier)) return false;
-    if (earlier != nullptr) {
-      *earlier = value;
-      continue;
-    }
-    const Status added = map->add(budget_.arena(), key, value);
-    if (!added.ok()) return budget_.fail(added.error());
+    if (!eval(*item, &key) || !eval(*item->next, &value) || !set_entry(budget_, *map, key, value)) return false;
   }
   *out = TemplateValue::map(*map).with_origin(TemplateOrigin::kMarkup);
   return true;
@@ -209,10 +200,7 @@ bool TemplateRunner::apply(const PostfixOp& op, const TemplateValue* caller, Tem
     case PostfixKind::kCall: {
       TemplateArguments arguments;
       if (!eval_arguments(op.arguments, &arguments)) return false;
-      if (caller != nullptr) {
-        const Status added = arguments.named.set(budget_.arena(), "caller", *caller);
-        if (!added.ok()) return budget_.fail(added.error());
-      }
+      if (caller != nullptr && !set_entry(budget_, arguments.named, TemplateValue::markup("caller"), *caller)) return false;
       budget_.set_offset(op.offset);
       return call(*value, arguments, value);
     }

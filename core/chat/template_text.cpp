@@ -127,7 +127,7 @@ usize find_text_last(TemplateBudget& budget, Str haystack, Str needle, usize beg
 bool TextBuilder::make_room(u64 n_byte) {
   const u64 wanted = size_ + n_byte;
   if (wanted > budget_.max_text_bytes() || wanted > TemplateValue::kMaxTextBytes) {
-    return budget_.fail(ErrorCode::kLimit, "template makes too much text");
+    return budget_.fail(ErrorCode::kLimit, "template makes too much text, line");
   }
   if (wanted <= capacity_) return true;
   u64 grown = max_u64(wanted, u64{capacity_} * 2);

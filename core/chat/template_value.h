@@ -111,6 +111,8 @@ class TemplateValue {
   bool safe_ = false;
 };
 
+static_assert(sizeof(TemplateValue) == 16);
+
 class TemplateList {
  public:
   // Errors: kOutOfMemory, kLimit (2^31 items). Nothing changes on failure.

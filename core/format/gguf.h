@@ -6,10 +6,12 @@
 //   padding to general.alignment (32 where the key is absent)
 //   tensor data, each tensor padded to the alignment
 //
-// A string is a u64 length and that many bytes; an array is a u32 type, a u64 count and its elements. All little-endian.
-// Source: ggml/docs/gguf.md of the ggml project. What is refused, and with which code: docs/formats/gguf.md.
+// A string is a u64 length and that many bytes; an array is a u32 type, a u64 count and its
+// elements. All little-endian. Source: ggml/docs/gguf.md of the ggml project. What is refused, and
+// with which code: docs/formats/gguf.md.
 //
-// The file is read in one pass and each byte once: what was checked is what is used, even if the file changes meanwhile.
+// The file is read in one pass and each byte once: what was checked is what is used, even if the
+// file changes meanwhile.
 #pragma once
 
 #include "core/base/arena.h"
@@ -23,14 +25,16 @@ namespace lbm {
 
 class GgufReader {
  public:
-  GgufReader(ByteSource& source, Arena& arena) : source_(source), arena_(arena), file_size_(source.size()) {}
+  GgufReader(ByteSource& source, Arena& arena)
+      : source_(source), arena_(arena), file_size_(source.size()) {}
 
   // Used once. Leaves the arena as it is on failure; ModelFile::open rewinds it.
   [[nodiscard]] Result<ModelFile> read();
 
  private:
   static constexpr usize kHeaderBytes = 24;
-  // The least an entry can take: length, one byte of name, type, one byte of value; or length, name, n_dim, dim, type, offset.
+  // The least an entry can take: length, one byte of name, type, one byte of value; or length,
+  // name, n_dim, dim, type, offset.
   static constexpr u64 kMinMetaBytes = 8 + 1 + 4 + 1;
   static constexpr u64 kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
 
@@ -50,7 +54,8 @@ class GgufReader {
   [[nodiscard]] Status place_tensor(const TensorInfo& tensor, u64 offset, u64 entry);
   [[nodiscard]] Status check_data_end() const;
 
-  // Makes sure that the next n bytes of the file are in loaded_. Errors: kTruncated, kLimit, kOutOfMemory, those of the source.
+  // Makes sure that the next n bytes of the file are in loaded_.
+  // Errors: kTruncated, kLimit, kOutOfMemory, and those of the source.
   [[nodiscard]] Status require(u64 n);
   [[nodiscard]] Status load(u64 n);
   // A reader at position_ over what is loaded.
@@ -69,10 +74,13 @@ class GgufReader {
   NameTable tensors_;
   u64 alignment_ = kDefaultAlignment;
   bool alignment_given_ = false;
-  u64 data_end_ = 0;           // of the padded tensors so far, relative to the data
-  u64 last_offset_ = 0;        // of the newest tensor, relative to the data
+  u64 data_end_ = 0;     // of the padded tensors so far, relative to the data
+  u64 last_offset_ = 0;  // of the newest tensor, relative to the data
   u64 last_bytes_ = 0;
 };
+
+// Valid UTF-8 without NUL, as keys and names have to be.
+[[nodiscard]] bool is_clean_name(Str name);
 
 // The bytes of a tensor from its type and dims, with every product checked; sets tensor.n_byte.
 // Errors: kBadShape  a dimension of 0, or rows that are no whole number of blocks.

@@ -35,33 +35,21 @@ void read_scalar(ByteReader& in, MetaType type, MetaValue& out) {
   }
 }
 
-u64 element_bytes(MetaType type) {
-  switch (type) {
-    case MetaType::kU8:
-    case MetaType::kI8:
-    case MetaType::kBool: return 1;
-    case MetaType::kU16:
-    case MetaType::kI16: return 2;
-    case MetaType::kU32:
-    case MetaType::kI32:
-    case MetaType::kF32: return 4;
-    default: return 8;
-  }
-}
-
 bool is_float(MetaType type) { return type == MetaType::kF32 || type == MetaType::kF64; }
 
 MetaValue scalar_at(const MetaArray& array, u64 index) {
   LBM_CHECK(index < array.count && array.type != MetaType::kString);
   ByteReader in(array.bytes);
-  in.skip(index * element_bytes(array.type));
+  in.skip(index * meta_type_bytes(array.type));
   MetaValue value;
   value.type = array.type;
   read_scalar(in, array.type, value);
   return value;
 }
 
-Error missing(Str key) { return fail(ErrorCode::kMissing, "this metadata key is needed but absent").about(key); }
+Error missing(Str key) {
+  return fail(ErrorCode::kMissing, "this metadata key is needed but absent").about(key);
+}
 
 // "llama.block_count (string): an integer is needed at byte 812 [bad_type]"
 Error wrong_type(Str key, const MetaValue& value, const char* what) {
@@ -80,10 +68,16 @@ Result<u64> integer_in_range(Str key, const MetaValue& value, u64 low, u64 high)
     return fail(ErrorCode::kBadValue, "the value is negative").about(key).at(value.file_offset);
   }
   if (number < low) {
-    return fail(ErrorCode::kBadValue, "the value is too small").about(key).with(number, low).at(value.file_offset);
+    return fail(ErrorCode::kBadValue, "the value is too small")
+        .about(key)
+        .with(number, low)
+        .at(value.file_offset);
   }
   if (number > high) {
-    return fail(ErrorCode::kBadValue, "the value is too large").about(key).with(number, high).at(value.file_offset);
+    return fail(ErrorCode::kBadValue, "the value is too large")
+        .about(key)
+        .with(number, high)
+        .at(value.file_offset);
   }
   return number;
 }
@@ -94,8 +88,12 @@ Result<f64> number_in_range(Str key, const MetaValue& value, f64 low, f64 high) 
   if (!(value.number - value.number == 0.0)) {
     return fail(ErrorCode::kBadValue, "the value is not finite").about(key).at(value.file_offset);
   }
-  if (value.number < low) return fail(ErrorCode::kBadValue, "the value is too small").about(key).at(value.file_offset);
-  if (value.number > high) return fail(ErrorCode::kBadValue, "the value is too large").about(key).at(value.file_offset);
+  if (value.number < low) {
+    return fail(ErrorCode::kBadValue, "the value is too small").about(key).at(value.file_offset);
+  }
+  if (value.number > high) {
+    return fail(ErrorCode::kBadValue, "the value is too large").about(key).at(value.file_offset);
+  }
   return value.number;
 }
 
@@ -116,6 +114,25 @@ Str meta_type_name(MetaType type) {
   return index < kMetaTypeCount ? kTypeNames[index] : Str("unknown");
 }
 
+u32 meta_type_bytes(MetaType type) {
+  switch (type) {
+    case MetaType::kU8:
+    case MetaType::kI8:
+    case MetaType::kBool: return 1;
+    case MetaType::kU16:
+    case MetaType::kI16: return 2;
+    case MetaType::kU32:
+    case MetaType::kI32:
+    case MetaType::kF32: return 4;
+    case MetaType::kU64:
+    case MetaType::kI64:
+    case MetaType::kF64: return 8;
+    case MetaType::kString:
+    case MetaType::kArray: return 0;
+  }
+  return 0;
+}
+
 i64 MetaArray::integer(u64 index) const {
   LBM_CHECK(!is_float(type));
   return scalar_at(*this, index).integer;
@@ -124,7 +141,8 @@ i64 MetaArray::integer(u64 index) const {
 f64 MetaArray::number(u64 index) const {
   const MetaValue value = scalar_at(*this, index);
   if (is_float(type)) return value.number;
-  return value.huge ? static_cast<f64>(static_cast<u64>(value.integer)) : static_cast<f64>(value.integer);
+  return value.huge ? static_cast<f64>(static_cast<u64>(value.integer))
+                    : static_cast<f64>(value.integer);
 }
 
 Str StringCursor::next() {
@@ -151,7 +169,8 @@ Str ModelFile::meta_key(u32 index) const { return metas_.name(index); }
 
 MetaValue ModelFile::meta_value(u32 index) const {
   LBM_CHECK(index < metas_.size());
-  // The entry ends where the next begins, so the bytes of an array of strings are known without walking it.
+  // The entry ends where the next begins, so the bytes of an array of strings are known without
+  // walking it.
   const u32 start = metas_.position(index);
   const u32 end = metas_.position(index + 1);
   ByteReader in(metadata_.slice(start, end - start));

@@ -1,7 +1,9 @@
-// ModelFile: what every model format becomes once its bytes were checked. Metadata and a table of tensors; no weights yet.
+// ModelFile: what every model format becomes once its bytes were checked. Metadata and a table of
+// tensors; no weights yet.
 //
-// This is the border. Behind it every length, count, offset and name is known to be consistent with the size of the file,
-// so readers of metadata look things up but never bounds-check. Other formats than GGUF synthesize the same metadata.
+// This is the border. Behind it every length, count, offset and name is known to be consistent with
+// the size of the file, so readers of metadata look things up but never bounds-check. Other formats
+// than GGUF synthesize the same metadata.
 //
 // Limits: docs/formats/gguf.md. They stand once, in core/format/limits.h.
 #pragma once
@@ -17,12 +19,25 @@ namespace lbm {
 
 // Value types with the ids of GGUF.
 enum class MetaType : u8 {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9,
-  kU64 = 10, kI64 = 11, kF64 = 12,
+  kU8 = 0,
+  kI8 = 1,
+  kU16 = 2,
+  kI16 = 3,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kU64 = 10,
+  kI64 = 11,
+  kF64 = 12,
 };
 inline constexpr u32 kMetaTypeCount = 13;
 
 [[nodiscard]] Str meta_type_name(MetaType type);
+// Bytes of one value; 0 for strings and arrays, which say themselves how long they are.
+[[nodiscard]] u32 meta_type_bytes(MetaType type);
 
 // A checked array of scalars or strings, as it stands in the metadata.
 struct MetaArray {
@@ -30,7 +45,8 @@ struct MetaArray {
   u64 count = 0;
   Span<const u8> bytes;
 
-  // Element `index` of an integer or bool array, converted; LBM_CHECK on the index and on a type that is no integer.
+  // Element `index` of an integer or bool array, converted; LBM_CHECK on the index and on a type
+  // that is no integer.
   [[nodiscard]] i64 integer(u64 index) const;
   [[nodiscard]] f64 number(u64 index) const;
 };
@@ -49,16 +65,16 @@ class StringCursor {
 
 struct MetaValue {
   MetaType type = MetaType::kU8;
-  i64 integer = 0;        // every integer type and bool; a u64 above 2^63-1 wraps and sets `huge`
+  i64 integer = 0;  // every integer type and bool; a u64 above 2^63-1 wraps and sets `huge`
   bool huge = false;
-  f64 number = 0;         // f32 and f64
-  Str text;               // kString
-  MetaArray array;        // kArray
-  u64 file_offset = 0;    // of the value, for messages
+  f64 number = 0;       // f32 and f64
+  Str text;             // kString
+  MetaArray array;      // kArray
+  u64 file_offset = 0;  // of the value, for messages
 
   [[nodiscard]] bool is_integer() const {
-    return type != MetaType::kF32 && type != MetaType::kF64 && type != MetaType::kString && type != MetaType::kArray &&
-           type != MetaType::kBool;
+    return type != MetaType::kF32 && type != MetaType::kF64 && type != MetaType::kString &&
+           type != MetaType::kArray && type != MetaType::kBool;
   }
 };
 
@@ -75,8 +91,9 @@ struct TensorInfo {
 
 class ModelFile {
  public:
-  // Reads and checks the header, the metadata and the tensor table of a GGUF file. Everything that the ModelFile refers to
-  // is taken from `arena`, which must outlive it. On failure the arena is rewound to where it was.
+  // Reads and checks the header, the metadata and the tensor table of a GGUF file. Everything that
+  // the ModelFile refers to is taken from `arena`, which must outlive it. On failure the arena is
+  // rewound to where it was.
   // Errors: see docs/formats/gguf.md; each names the key or tensor and the byte offset.
   [[nodiscard]] static Result<ModelFile> open(ByteSource& source, Arena& arena);
 
@@ -94,13 +111,15 @@ class ModelFile {
   // False when there is no such key.
   [[nodiscard]] bool find(Str key, MetaValue& out) const;
 
-  // Typed access. Errors: kMissing, kBadType (names the type it has), kBadValue (out of [low, high] or not finite).
+  // Typed access. Errors: kMissing, kBadType (names the type it has), kBadValue (out of [low, high]
+  // or not finite).
   [[nodiscard]] Result<u64> get_u64(Str key, u64 low, u64 high) const;
   [[nodiscard]] Result<f64> get_f64(Str key, f64 low, f64 high) const;
   [[nodiscard]] Result<Str> get_text(Str key) const;
   [[nodiscard]] Result<bool> get_bool(Str key) const;
   [[nodiscard]] Result<MetaArray> get_array(Str key) const;
-  // The same with a default for an absent key; a present one of the wrong type or range is still an error.
+  // The same with a default for an absent key; a present one of the wrong type or range is still an
+  // error.
   [[nodiscard]] Result<u64> get_u64_or(Str key, u64 fallback, u64 low, u64 high) const;
   [[nodiscard]] Result<f64> get_f64_or(Str key, f64 fallback, f64 low, f64 high) const;
   [[nodiscard]] Result<Str> get_text_or(Str key, Str fallback) const;

@@ -75,7 +75,9 @@ Status NameTable::sort(Span<const u8> metadata) {
     const Entry& b = sorted_[i];
     if (a.hash != b.hash || compare_names(name(a.index), name(b.index)) != 0) continue;
     const u32 second = a.index < b.index ? b.index : a.index;
-    return fail(ErrorCode::kDuplicate, "this name was given before").about(name(second)).at(positions_[second]);
+    return fail(ErrorCode::kDuplicate, "this name was given before")
+        .about(name(second))
+        .at(positions_[second]);
   }
   return {};
 }

@@ -1,8 +1,9 @@
 // NameTable: finds the entries of a file's metadata by name, and proves that no name stands twice.
 //
-// A file may claim 65,536 keys and choose them. So the table takes 12 bytes an entry (an entry of a file has at least 14),
-// is sorted in place by a heapsort without recursion, and orders by hash first and by the bytes of the name where hashes are
-// equal: an attacker who makes every hash collide still gets O(n log n) comparisons, never O(n^2).
+// A file may claim 65,536 keys and choose them. So the table takes 12 bytes an entry (an entry of a
+// file has at least 14), is sorted in place by a heapsort without recursion, and orders by hash
+// first and by the bytes of the name where hashes are equal: an attacker who makes every hash
+// collide still gets O(n log n) comparisons, never O(n^2).
 #pragma once
 
 #include "core/base/arena.h"

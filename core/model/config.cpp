@@ -4,14 +4,13 @@
 
 #include "core/base/fmath.h"
 #include "core/base/fmt.h"
+#include "core/format/limits.h"
 #include "core/model/families.h"
 
 namespace lbm {
 namespace {
 
-constexpr u64 kMaxVocab = 1'048'576;
 constexpr u64 kMaxWidth = 1 << 20;
-constexpr u64 kMaxContext = 1'048'576;
 constexpr u64 kMaxHeads = 1024;
 constexpr u64 kMaxHeadDim = 1024;
 constexpr u64 kMaxGroup = 64;  // query heads per KV head (kernels/attention.inl.h)
@@ -74,16 +73,16 @@ class ConfigReader {
 // Entries of the vocabulary: the token list, or the key of files without one.
 Result<u32> read_n_vocab(const ModelFile& file, ConfigReader& reader) {
   MetaValue tokens;
-  if (!file.find("tokenizer.ggml.tokens", tokens)) return reader.required("vocab_size", 1, kMaxVocab);
+  if (!file.find("tokenizer.ggml.tokens", tokens)) return reader.required("vocab_size", 1, kMaxVocabulary);
   if (tokens.type != MetaType::kArray || tokens.array.type != MetaType::kString) {
     return fail(ErrorCode::kBadType, "must be an array of strings")
         .about("tokenizer.ggml.tokens")
         .at(tokens.file_offset);
   }
-  if (tokens.array.count == 0 || tokens.array.count > kMaxVocab) {
+  if (tokens.array.count == 0 || tokens.array.count > kMaxVocabulary) {
     return fail(ErrorCode::kLimit, "number of tokens out of range")
         .about("tokenizer.ggml.tokens")
-        .with(tokens.array.count, kMaxVocab)
+        .with(tokens.array.count, kMaxVocabulary)
         .at(tokens.file_offset);
   }
   return static_cast<u32>(tokens.array.count);
@@ -151,7 +150,7 @@ Result<ModelConfig> read_config(const ModelFile& file) {
   const Str name(family->architecture);
   __builtin_memcpy(config.architecture, name.data(), name.size());
 
-  config.n_layer = reader.required("block_count", 1, ModelConfig::kMaxLayer);
+  config.n_layer = reader.required("block_count", 1, kMaxLayers);
   config.n_embd = reader.required("embedding_length", 1, kMaxWidth);
   config.n_ff = reader.required("feed_forward_length", 1, kMaxWidth);
   config.n_ctx_train = reader.required("context_length", 1, kMaxContext);

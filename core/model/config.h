@@ -24,8 +24,6 @@ struct RopeConfig {
 };
 
 struct ModelConfig {
-  static constexpr u32 kMaxLayer = 1024;
-
   char architecture[32] = {};  // "llama"
   u32 n_vocab = 0;
   u32 n_embd = 0;

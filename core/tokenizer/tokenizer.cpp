@@ -9,6 +9,7 @@ namespace lbm {
 namespace {
 
 constexpr Str kModelKey = "tokenizer.ggml.model";
+constexpr Str kTokensKey = "tokenizer.ggml.tokens";
 constexpr Str kPretokenizerKey = "tokenizer.ggml.pre";
 constexpr u32 kSentencePieceSpace = 0x2581;
 
@@ -166,11 +167,13 @@ Status Tokenizer::Impl::load_byte_tokens() {
     if (n_missing != 256) {
       return fail(ErrorCode::kMissing,
                   "the vocabulary has byte tokens, but not for every byte; missing")
+          .about(kTokensKey)
           .with(n_missing);
     }
     if (vocab.unknown() == kNoToken) {
       return fail(ErrorCode::kMissing,
-                  "the vocabulary has neither byte tokens nor an unknown token");
+                  "the vocabulary has neither byte tokens nor an unknown token")
+          .about(kTokensKey);
     }
   }
   return {};

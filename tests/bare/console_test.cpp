@@ -15,7 +15,9 @@ TEST_CASE("no key is there when nobody types", "[efi]") {
 }
 
 TEST_CASE("any bytes can be written", "[efi]") {
-  bare::console().write("[console] \x1b[92mgreen\x1b[0m caf\xc3\xa9 \xe2\x82\xac \xe4\xbd\xa0 \xf0\x9f\x98\x80 tab\tend \xff\xc3\n");
+  bare::console().write(
+      "[console] \x1b[92mgreen\x1b[0m caf\xc3\xa9 \xe2\x82\xac \xe4\xbd\xa0 \xf0\x9f\x98\x80 "
+      "tab\tend \xff\xc3\n");
   bare::console().write(Str("[console] zero \0 byte\n", 22));
   bare::console().write("");
 }

@@ -1,4 +1,5 @@
-// Volumes and files: against drivers with faults, and against the volume that scripts/qemu.py attaches for this test.
+// Volumes and files: against drivers with faults, and against the volume that scripts/qemu.py
+// attaches for this test.
 #include "efi/files.h"
 
 #include "efi/debug_devices.h"
@@ -24,6 +25,7 @@ struct FaultyFile {
   bool fails_always = false;
   bool always_empty = false;
   bool gives_too_much = false;
+  bool fails_until_reopened = false;
   u32 n_read = 0;
   bool closed = false;
 
@@ -45,7 +47,7 @@ struct FaultyFile {
     ++n_read;
     const bool fails = fails_always || size > largest_read || n_failure_left > 0;
     if (n_failure_left > 0) --n_failure_left;
-    if (fails) {
+    if (fails || fails_until_reopened) {
       position += 3;  // a failed read may leave the pointer anywhere
       return EFI_DEVICE_ERROR;
     }
@@ -64,7 +66,27 @@ struct FaultyFile {
   }
 };
 
+// Opens a FaultyFile again, as often as it is asked to and the medium is there.
+class FaultyOpener final : public efi::FileOpener {
+ public:
+  EFI_FILE_HANDLE open_again(const FileSource&) override {
+    ++n_opened;
+    if (file == nullptr) return nullptr;
+    file->fails_until_reopened = false;
+    return &file->interface;
+  }
+  FaultyFile* file = nullptr;
+  u32 n_opened = 0;
+};
+
 constinit FileSource g_source;
+constinit FaultyOpener g_opener;
+
+void attach(FaultyFile& file) {
+  g_opener.file = &file;
+  g_opener.n_opened = 0;
+  g_source.attach(&file.interface, kFakeSize, "fake.gguf", g_opener);
+}
 
 // 9 MB to read into, taken once.
 Span<u8> read_buffer() {
@@ -77,7 +99,7 @@ Span<u8> read_buffer() {
 }
 
 Status read_all(FaultyFile& file) {
-  g_source.attach(&file.interface, kFakeSize, "fake.gguf");
+  attach(file);
   Span<u8> out = read_buffer();
   const Status status = g_source.read(0, out);
   if (status.ok()) {
@@ -102,7 +124,8 @@ Span<const FileEntry> test_volume() {
   return Span<const FileEntry>(g_entries, n);
 }
 
-// True when the harness says that its volume is attached; elsewhere the tests of it have nothing to look at.
+// True when the harness says that its volume is attached; elsewhere the tests of it have nothing to
+// look at.
 bool expects_test_volume() {
   char text[8];
   return efi::read_fw_cfg("opt/lbm/volume", text) > 0;
@@ -151,6 +174,31 @@ TEST_CASE("passing errors are survived, lasting ones end", "[efi][files]") {
   g_source.detach();
 }
 
+TEST_CASE("a file that fails until it is opened again is opened again", "[efi][files]") {
+  FaultyFile sticky;
+  sticky.fails_until_reopened = true;
+  CHECK(read_all(sticky).ok());
+  CHECK(g_opener.n_opened == 1);
+  g_source.detach();
+}
+
+TEST_CASE("a medium that was taken out ends the read, and the source can still be closed",
+          "[efi][files]") {
+  FaultyFile file;
+  file.fails_always = true;
+  attach(file);
+  g_opener.file = nullptr;
+  const Status status = g_source.read(0, read_buffer());
+  REQUIRE(!status.ok());
+  CHECK(status.error().code == ErrorCode::kIo);
+  CHECK(file.n_read == 1);
+  CHECK(g_source.attached());
+  u8 byte[1];
+  CHECK(!g_source.read(0, byte).ok());
+  g_source.detach();
+  CHECK(!g_source.attached());
+}
+
 TEST_CASE("an end of file before its size, and a driver that lies, are errors", "[efi][files]") {
   FaultyFile empty;
   empty.always_empty = true;
@@ -168,7 +216,7 @@ TEST_CASE("an end of file before its size, and a driver that lies, are errors", 
 
 TEST_CASE("reads beyond the end are refused", "[efi][files]") {
   FaultyFile file;
-  g_source.attach(&file.interface, kFakeSize, "fake.gguf");
+  attach(file);
   u8 bytes[16];
   CHECK(g_source.read(kFakeSize - 16, bytes).ok());
   CHECK(!g_source.read(kFakeSize - 15, bytes).ok());
@@ -198,7 +246,8 @@ TEST_CASE("a file of the volume is read back exactly", "[efi][files]") {
   if (!expects_test_volume()) return;
   const FileEntry* entry = find_entry(test_volume(), "LbmTest.BIN");
   REQUIRE(entry != nullptr);
-  Result<ByteSource*> opened = bare::volume().open(entry->volume, "lbmtest.bin");  // not its own spelling
+  Result<ByteSource*> opened =
+      bare::volume().open(entry->volume, "lbmtest.bin");  // not its own spelling
   REQUIRE(opened.ok());
   CHECK(opened.value()->size() == 3'000'000);
   Span<u8> out = read_buffer().first(3'000'000);
@@ -217,13 +266,15 @@ TEST_CASE("paths: folders, either slash, short names, and what is not there", "[
   const FileEntry* entry = find_entry(test_volume(), "LbmTest.BIN");
   REQUIRE(entry != nullptr);
   const u32 volume = entry->volume;
-  constexpr Str kGood[] = {"models/tiny model \xc3\xa9t\xc3\xa9.gguf", "MODELS\\TINYMO~1.GGU", "/models//PLAIN.GGUF"};
+  constexpr Str kGood[] = {"models/tiny model \xc3\xa9t\xc3\xa9.gguf", "MODELS\\TINYMO~1.GGU",
+                           "/models//PLAIN.GGUF"};
   for (const Str path : kGood) {
     Result<ByteSource*> opened = bare::volume().open(volume, path);
     CHECK(opened.ok());
     if (opened.ok()) bare::volume().close(opened.value());
   }
-  constexpr Str kBad[] = {"models/absent.gguf", "absent/plain.gguf", "models", "../lbmtest.bin", "lbmtest.bin/x", ""};
+  constexpr Str kBad[] = {"models/absent.gguf", "absent/plain.gguf", "models",
+                          "../lbmtest.bin",     "lbmtest.bin/x",     ""};
   for (const Str path : kBad) {
     const Result<ByteSource*> opened = bare::volume().open(volume, path);
     REQUIRE(!opened.ok());

@@ -57,8 +57,9 @@ TEST_CASE("CR LF is one Enter, LF alone is Ctrl-J", "[efi][keys]") {
 TEST_CASE("scan codes", "[efi][keys]") {
   KeyDecoder& keys = fresh_keys();
   const u16 codes[] = {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 20, 23};
-  const Key expected[] = {Key::kUp,     Key::kDown,   Key::kRight,    Key::kLeft, Key::kHome, Key::kEnd,
-                          Key::kDelete, Key::kPageUp, Key::kPageDown, Key::kF1,   Key::kF10,  Key::kEscape};
+  const Key expected[] = {Key::kUp,       Key::kDown, Key::kRight,  Key::kLeft,
+                          Key::kHome,     Key::kEnd,  Key::kDelete, Key::kPageUp,
+                          Key::kPageDown, Key::kF1,   Key::kF10,    Key::kEscape};
   for (const u16 code : codes) keys.feed_stroke(code, 0, 0);
   for (const Key key : expected) CHECK(next_is(keys, key));
   keys.feed_stroke(7, 0, 0);       // insert: no use for it

@@ -44,8 +44,8 @@ TEST_CASE("only conventional memory counts", "[efi]") {
 TEST_CASE("descriptors that make no sense are left out", "[efi]") {
   MapBuilder map;
   map.add(EfiConventionalMemory, 0x1000, 10);
-  map.add(EfiConventionalMemory, 0x1000, ~u64{0});             // the size overflows
-  map.add(EfiConventionalMemory, ~u64{0} - 0xFFF, 2);          // the end overflows
+  map.add(EfiConventionalMemory, 0x1000, ~u64{0});     // the size overflows
+  map.add(EfiConventionalMemory, ~u64{0} - 0xFFF, 2);  // the end overflows
   CHECK(map.sum().total_bytes == 10 * efi::kPageBytes);
   CHECK(sum_memory_map({map.bytes, kStride - 1}, kStride).total_bytes == 0);  // half a descriptor
   CHECK(sum_memory_map({map.bytes, kStride}, 0).total_bytes == 0);
@@ -77,7 +77,8 @@ TEST_CASE("ranges do not overlap", "[efi]") {
     range = taken.value();
   }
   for (u32 i = 0; i < 8; ++i) {
-    for (u32 k = 0; k < i; ++k) CHECK((ranges[i].end() <= ranges[k].begin() || ranges[k].end() <= ranges[i].begin()));
+    for (u32 k = 0; k < i; ++k)
+      CHECK((ranges[i].end() <= ranges[k].begin() || ranges[k].end() <= ranges[i].begin()));
   }
   for (const Span<u8>& range : ranges) bare::pages().give_back(range);
 }

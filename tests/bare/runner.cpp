@@ -1,13 +1,17 @@
-// The EFI test application: runs every TEST_CASE that was linked in, and ends the machine with the result.
+// The EFI test application: runs every TEST_CASE that was linked in, and ends the machine with the
+// result.
 //
-// Text goes to screen, serial port and debug console. The last line is "N passed, N failed", and QEMU's exit code says the same.
-// fw_cfg opt/lbm/tests holds a part of a name or tag: only test cases that contain it run.
+// Text goes to screen, serial port and debug console. The last line is "N passed, N failed", and
+// QEMU's exit code says the same. fw_cfg opt/lbm/tests holds a part of a name or tag: only test
+// cases that contain it run.
 #include "core/base/check.h"
 #include "core/base/fmt.h"
 #include "efi/cpu_state.h"
 #include "efi/debug_devices.h"
 #include "efi/firmware.h"
+#include "efi/memory.h"
 #include "efi/panic.h"
+#include "efi/stack.h"
 #include "tests/bare/machine.h"
 #include "tests/bare/save_point.h"
 #include "tests/test.h"
@@ -19,7 +23,8 @@ namespace {
 [[gnu::section(".lbmtest$a"), gnu::used]] const TestCase* const g_first = nullptr;
 [[gnu::section(".lbmtest$z"), gnu::used]] const TestCase* const g_last = nullptr;
 
-// Where a failed REQUIRE continues. Nothing between has a destructor that matters: the core owns no resources.
+// Where a failed REQUIRE continues. Nothing between has a destructor that matters: the core owns no
+// resources.
 constinit SavePoint g_after_case = {};
 
 struct Counters {
@@ -33,7 +38,8 @@ constinit const TestCase* g_running = nullptr;
 
 void show_failure(const char* kind, const char* expression, const char* file, u32 line) {
   TextBuffer<1024> text;
-  text.print("{}:{}: FAILED in \"{}\":\n  {}( {} )\n", file, line, g_running == nullptr ? "?" : g_running->name, kind, expression);
+  text.print("{}:{}: FAILED in \"{}\":\n  {}( {} )\n", file, line,
+             g_running == nullptr ? "?" : g_running->name, kind, expression);
   bare::console().write(text.text());
 }
 
@@ -88,24 +94,32 @@ static void run_all() {
 static void show_result() {
   TextBuffer<128> text;
   text.print("{} checks in {} ms\n", g_counters.n_check, bare::clock().now_us() / 1000);
-  text.print("{} passed, {} failed\n", g_counters.n_case - g_counters.n_failed_case, g_counters.n_failed_case);
+  text.print("{} passed, {} failed\n", g_counters.n_case - g_counters.n_failed_case,
+             g_counters.n_failed_case);
   bare::console().write(text.text());
+}
+
+static void run_application(void*) {
+  using namespace efi;
+  bare::start();
+  run_all();
+  show_result();
+  // No test at all is a build that lost its tests, not a success.
+  debug_exit(g_counters.n_failed_case == 0 && g_counters.n_case > 0 ? DebugExit::kPassed
+                                                                    : DebugExit::kFailed);
+  bare::console().write("Press a key to restart the machine.\n");
+  (void)bare::console().wait_key();
+  reset_machine(/*power_off=*/false);
 }
 
 }  // namespace lbm::test
 
 extern "C" EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* system) {
   using namespace lbm;
-  using namespace lbm::efi;
   (void)system->BootServices->SetWatchdogTimer(0, 0, 0, nullptr);
-  set_firmware(image, system);
-  bare::start();
-  test::run_all();
-  test::show_result();
-  // No test at all is a build that lost its tests, not a success.
-  const bool passed = test::g_counters.n_failed_case == 0 && test::g_counters.n_case > 0;
-  debug_exit(passed ? DebugExit::kPassed : DebugExit::kFailed);
-  bare::console().write("Press a key to restart the machine.\n");
-  (void)bare::console().wait_key();
-  reset_machine(/*power_off=*/false);
+  efi::set_firmware(image, system);
+  const Result<Span<u8>> stack = efi::FirmwarePages().take(efi::kStackBytes, "stack");
+  if (!stack.ok()) return EFI_OUT_OF_RESOURCES;
+  efi::run_on_stack(stack.value(), test::run_application, nullptr);
+  return EFI_SUCCESS;
 }

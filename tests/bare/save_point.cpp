@@ -1,4 +1,5 @@
-// Save points (save_point.h). rcx: the SavePoint. Source: Microsoft x64 calling convention, "caller/callee saved registers".
+// Save points (save_point.h). rcx: the SavePoint. Source: Microsoft x64 calling convention,
+// "caller/callee saved registers".
 #include "tests/bare/save_point.h"
 
 __asm__(

@@ -44,7 +44,8 @@ TEST_CASE("arena aligns by address, not by offset", "[base]") {
 
 TEST_CASE("arena refuses what does not fit and stays as it was", "[base]") {
   Arena arena{Span<u8>(g_memory)};
-  const u64 sizes[] = {4097, u64{1} << 32, (u64{1} << 32) + 16, u64{1} << 63, ~u64{0}, ~u64{0} - 63};
+  const u64 sizes[] = {4097,         u64{1} << 32, (u64{1} << 32) + 16,
+                       u64{1} << 63, ~u64{0},      ~u64{0} - 63};
   for (const u64 size : sizes) {
     Result<Span<u8>> bytes = arena.take_raw(size, "too much");
     REQUIRE(!bytes.ok());

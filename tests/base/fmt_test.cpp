@@ -1,4 +1,5 @@
-// Text from values and back: widths, truncation, UTF-8 boundaries, and parsing that takes a whole number or nothing.
+// Text from values and back: widths, truncation, UTF-8 boundaries, and parsing that takes a whole
+// number or nothing.
 #include "core/base/fmt.h"
 
 #include "core/base/error.h"
@@ -51,7 +52,8 @@ TEST_CASE("fmt prints decimals", "[base]") {
   CHECK(prints("-0.25", "{:.2}", -0.25));
   CHECK(prints("   1.0", "{:6.1}", 1.0));
   CHECK(prints("0.000000001", "{:.9}", 1e-9));
-  CHECK(prints("inf -inf nan", "{:.1} {:.1} {:.1}", __builtin_inf(), -__builtin_inf(), __builtin_nan("")));
+  CHECK(prints("inf -inf nan", "{:.1} {:.1} {:.1}", __builtin_inf(), -__builtin_inf(),
+               __builtin_nan("")));
   CHECK(prints("9.99", "{:.2}", 9.994f));
   CHECK(prints("10.00", "{:.2}", 9.999));
 }
@@ -77,7 +79,8 @@ TEST_CASE("fmt parses unsigned integers", "[base]") {
   CHECK((parse_u64("18446744073709551615", value) && value == ~u64{0}));
   CHECK((parse_u64("0000", value) && value == 0));
   value = 5;
-  const Str bad[] = {"", " 1", "1 ", "-1", "+1", "1e3", "0x10", "18446744073709551616", "99999999999999999999"};
+  const Str bad[] = {
+      "", " 1", "1 ", "-1", "+1", "1e3", "0x10", "18446744073709551616", "99999999999999999999"};
   for (const Str text : bad) CHECK(!parse_u64(text, value));
   CHECK(value == 5);
 }
@@ -104,29 +107,37 @@ TEST_CASE("fmt parses decimal numbers", "[base]") {
   CHECK(parses("1E+2", 100.0));
   CHECK(parses("10000000.0", 1e7));
   CHECK(parses("1000000000000000000000", 1e21));
-  const Str bad[] = {"", "-", ".", "e5", "1e", "1e+", "1.2.3", "nan", "inf", "0x1", "1 ", " 1", "1e401", "1,5", "1e99999999999999999999"};
+  const Str bad[] = {"",    "-",     ".",     "e5",  "1e",
+                     "1e+", "1.2.3", "nan",   "inf", "0x1",
+                     "1 ",  " 1",    "1e401", "1,5", "1e99999999999999999999"};
   for (const Str text : bad) CHECK(rejects_f64(text));
 }
 
 TEST_CASE("errors become one line of text", "[base]") {
   char line[256];
-  const Error error =
-      fail(ErrorCode::kBadOffset, "offset beyond data").about("blk.3.ffn_up.weight").with(912, 900).at(77);
-  CHECK(format_error(error, line) == Str("blk.3.ffn_up.weight: offset beyond data 912 (limit 900) at byte 77 [bad_offset]"));
+  const Error error = fail(ErrorCode::kBadOffset, "offset beyond data")
+                          .about("blk.3.ffn_up.weight")
+                          .with(912, 900)
+                          .at(77);
+  CHECK(format_error(error, line) ==
+        Str("blk.3.ffn_up.weight: offset beyond data 912 (limit 900) at byte 77 [bad_offset]"));
   CHECK(format_error(fail(ErrorCode::kIo, "the disk failed"), line) == Str("the disk failed [io]"));
-  // A name from a hostile file: escapes, quotes of terminals and non-ASCII become question marks, and it is cut.
+  // A name from a hostile file: escapes, quotes of terminals and non-ASCII become question marks,
+  // and it is cut.
   const Error odd = fail(ErrorCode::kBadName, "bad").about("a\x1b[31m\xff\n");
   CHECK(odd.subject_text() == Str("a?[31m??"));
   char name[200];
   __builtin_memset(name, 'n', sizeof(name));
-  CHECK(fail(ErrorCode::kBadName, "bad").about(Str(name, 200)).subject_text().size() == Error::kSubjectCapacity);
+  CHECK(fail(ErrorCode::kBadName, "bad").about(Str(name, 200)).subject_text().size() ==
+        Error::kSubjectCapacity);
 }
 
 TEST_CASE("every error code has a name of its own", "[base]") {
   for (u32 a = 0; a < kErrorCodeCount; ++a) {
     CHECK(!error_code_name(static_cast<ErrorCode>(a)).empty());
     for (u32 b = 0; b < a; ++b) {
-      CHECK(!(error_code_name(static_cast<ErrorCode>(a)) == error_code_name(static_cast<ErrorCode>(b))));
+      CHECK(!(error_code_name(static_cast<ErrorCode>(a)) ==
+              error_code_name(static_cast<ErrorCode>(b))));
     }
   }
   CHECK(error_code_name(static_cast<ErrorCode>(255)) == Str("unknown"));

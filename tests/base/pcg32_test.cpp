@@ -38,7 +38,8 @@ TEST_CASE("pcg32 unit values lie in [0, 1) and fill it evenly", "[base]") {
     REQUIRE(unit < 1.0);
     ++count[static_cast<u32>(unit * 16.0)];
   }
-  // Chi-squared with 15 degrees of freedom: above 37.7 with probability 0.001. The sequence is fixed, so this never flickers.
+  // Chi-squared with 15 degrees of freedom: above 37.7 with probability 0.001. The sequence is
+  // fixed, so this never flickers.
   f64 chi = 0;
   for (const u32 n : count) chi += (n - 1024.0) * (n - 1024.0) / 1024.0;
   CHECK(chi < 37.7);
@@ -48,5 +49,6 @@ TEST_CASE("pcg32 unit values are exact at both ends", "[base]") {
   // next_unit() is next() / 2^32 without rounding: the largest is 1 - 2^-32.
   Pcg32 bits(9, 9);
   Pcg32 units(9, 9);
-  for (u32 i = 0; i < 100; ++i) CHECK(units.next_unit() * 4294967296.0 == static_cast<f64>(bits.next()));
+  for (u32 i = 0; i < 100; ++i)
+    CHECK(units.next_unit() * 4294967296.0 == static_cast<f64>(bits.next()));
 }

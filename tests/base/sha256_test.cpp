@@ -26,10 +26,13 @@ TEST_CASE("sha256 gives the published digests", "[base]") {
   CHECK(has_digest("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
   CHECK(has_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
                    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"));
-  CHECK(has_digest("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrs"
-                   "mnopqrstnopqrstu",
-                   "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"));
-  CHECK(has_digest(Str("\xd3", 1), "28969cdfa74a12c82f3bad960b0b000aca2ac329deea5c2328ebc6f2ba9802c1"));
+  CHECK(
+      has_digest("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqk"
+                 "lmnopqrlmnopqrs"
+                 "mnopqrstnopqrstu",
+                 "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"));
+  CHECK(has_digest(Str("\xd3", 1),
+                   "28969cdfa74a12c82f3bad960b0b000aca2ac329deea5c2328ebc6f2ba9802c1"));
 }
 
 TEST_CASE("sha256 of a million letters a", "[base]") {
@@ -37,12 +40,14 @@ TEST_CASE("sha256 of a million letters a", "[base]") {
   __builtin_memset(letters, 'a', sizeof(letters));
   Sha256 sha;
   for (u32 i = 0; i < 1000; ++i) sha.update(letters);
-  CHECK(to_hex(sha.finish()).str() == Str("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
+  CHECK(to_hex(sha.finish()).str() ==
+        Str("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
 }
 
 TEST_CASE("sha256 monte carlo: the first checkpoints of NIST", "[base]") {
   Sha256Digest seed;
-  REQUIRE(parse_hex_digest("6d1e72ad03ddeb5de891e572e2396f8da015d899ef0e79503152d6010a3fe691", seed));
+  REQUIRE(
+      parse_hex_digest("6d1e72ad03ddeb5de891e572e2396f8da015d899ef0e79503152d6010a3fe691", seed));
   const Str expected[] = {"e93c330ae5447738c8aa85d71a6c80f2a58381d05872d26bdd39f1fcd4f2b788",
                           "2e78f8c8772ea7c9331d41ed3f9cdf27d8f514a99342ee766ee3b8b0d0b121c0"};
   for (const Str checkpoint : expected) {
@@ -70,7 +75,8 @@ TEST_CASE("sha256 of every length from 0 to 256, which covers every way to pad",
     const Sha256Digest digest = sha.finish();
     all.update(Span<const u8>(digest.bytes));
   }
-  CHECK(to_hex(all.finish()).str() == Str("8c87921c70e710c77b598f6aed63e551969111a288541684ba32dc1203143503"));
+  CHECK(to_hex(all.finish()).str() ==
+        Str("8c87921c70e710c77b598f6aed63e551969111a288541684ba32dc1203143503"));
 }
 
 TEST_CASE("sha256 does not depend on how the input is cut", "[base]") {
@@ -94,14 +100,18 @@ TEST_CASE("sha256 does not depend on how the input is cut", "[base]") {
 
 TEST_CASE("sha256 digests as text", "[base]") {
   Sha256Digest digest;
-  CHECK(parse_hex_digest("BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015AD", digest));
+  CHECK(
+      parse_hex_digest("BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015AD", digest));
   CHECK(digest == digest_of("abc"));
   Sha256Digest kept = digest;
   CHECK(!parse_hex_digest("", kept));
   CHECK(!parse_hex_digest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a", kept));
-  CHECK(!parse_hex_digest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad0", kept));
-  CHECK(!parse_hex_digest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ag", kept));
-  CHECK(!parse_hex_digest("../7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", kept));
+  CHECK(
+      !parse_hex_digest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad0", kept));
+  CHECK(
+      !parse_hex_digest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ag", kept));
+  CHECK(
+      !parse_hex_digest("../7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", kept));
   CHECK(kept == digest);
   digest.bytes[31] ^= 1;
   CHECK(!(kept == digest));

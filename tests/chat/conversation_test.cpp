@@ -116,7 +116,8 @@ TEST_CASE("generate: the digest is one hash over ids and logits, in any batch si
   GenerateOptions options = at_most(6);
   options.digest = true;
   Sha256Digest first;
-  for (const u32 n_batch : {1u, 3u, 32u}) {
+  const u32 batches[] = {1, 3, 32};
+  for (const u32 n_batch : batches) {
     Chat chat(0, n_batch);
     Answer answer;
     const Result<GenerateStats> stats = generate(chat.with(), kPrompt, options, answer);

@@ -109,7 +109,8 @@ TEST_CASE("editor: Ctrl keys", "[chat]") {
 
 TEST_CASE("editor: control characters are never typed", "[chat]") {
   Fixture f;
-  for (const u32 c : {0x00u, 0x07u, 0x1Bu, 0x7Fu, 0x9Bu}) f.editor.on_key({Key::kChar, c});
+  const u32 controls[] = {0x00, 0x07, 0x1B, 0x7F, 0x9B};
+  for (const u32 c : controls) f.editor.on_key({Key::kChar, c});
   CHECK(f.editor.text().empty());
   f.editor.on_key({Key::kChar, 0xD800});  // a surrogate becomes U+FFFD
   CHECK(f.editor.text() == "\xEF\xBF\xBD");
@@ -363,4 +364,18 @@ TEST_CASE("painter: writes nothing that a firmware console or a VT would not und
     if (byte < 0x20 && c != '\r' && c != '\n') is_plain = false;
   }
   CHECK(is_plain);
+}
+
+TEST_CASE("painter: a long text that is typed stands in the log once", "[chat]") {
+  Fixture f;
+  ScriptedConsole& screen = new_console(20);
+  LinePainter painter(screen);
+  painter.start(kPrompt);
+  for (const char c : Str("0123456789abcdefghijklmnopqrstuvwxyz")) {
+    f.editor.on_key({Key::kChar, static_cast<u32>(c)});
+    painter.update(f.editor);
+  }
+  f.press(Key::kEnter);
+  painter.finish(f.editor);
+  CHECK(screen.output() == "You: 0123456789abcd\nefghijklmnopqrstuvw\nxyz\n");
 }

@@ -265,7 +265,7 @@ TEST_CASE("repl: model= that is not there is named, and another is taken", "[cha
   m.host.set_config("model=stories110M.bin\n");
   m.console.type("/exit\n");
   m.run();
-  CHECK(m.console.has_line("ERROR: stories110M.bin: "));
+  CHECK(m.console.has_line("[cfg] WARNING: model override open failed: stories110M.bin (not_found)\n"));
   CHECK(m.console.has_line("[cfg] fallback: continuing with auto-detect candidates\n"));
   CHECK(m.console.has_line("OK: Model loaded: a.gguf "));
 }

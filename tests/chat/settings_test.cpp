@@ -84,7 +84,8 @@ TEST_CASE("settings: keys and aliases, in any case, with either dash", "[chat]")
 TEST_CASE("settings: a refused value leaves the setting as it was", "[chat]") {
   Settings settings;
   REQUIRE(settings.set("temp", "0.5").ok());
-  for (const char* bad : {"warm", "-0.1", "1e9", "", "0.5x", "nan"}) {
+  const char* const wrong[] = {"warm", "-0.1", "1e9", "", "0.5x", "nan"};
+  for (const char* bad : wrong) {
     const Status status = settings.set("temp", bad);
     CHECK(!status.ok());
     CHECK(status.error().code == ErrorCode::kBadValue);

@@ -1,4 +1,5 @@
-// Bad files: each refusal has its code, its subject and its place. The recipe ids (G05 ...) are those of tests/hostile.
+// Bad files: each refusal has its code, its subject and its place. The recipe ids (G05 ...) are
+// those of tests/hostile.
 #include "core/format/gguf.h"
 #include "tests/format/gguf_builder.h"
 #include "tests/test.h"
@@ -14,17 +15,21 @@ u8 g_arena[65536];
 
 GgufBuilder builder() { return GgufBuilder(Span<u8>(g_file)); }
 
-// Opens the file and returns how it was refused; kOk for an accepted one. The arena must be as before.
+// Opens the file and returns how it was refused; kOk for an accepted one. The arena must be as
+// before.
 Error open_error(Span<const u8> bytes) {
   Arena arena{Span<u8>(g_arena)};
   BufferSource source(bytes);
   const Result<ModelFile> file = ModelFile::open(source, arena);
   if (file.ok()) return Error();
-  if (arena.bytes_used() != 0) return fail(ErrorCode::kInvalidArgument, "the arena was not rewound");
+  if (arena.bytes_used() != 0)
+    return fail(ErrorCode::kInvalidArgument, "the arena was not rewound");
   return file.error();
 }
 
-bool is(const Error& error, ErrorCode code, u64 offset) { return error.code == code && error.offset == offset; }
+bool is(const Error& error, ErrorCode code, u64 offset) {
+  return error.code == code && error.offset == offset;
+}
 
 // A file of one tensor, with its data.
 Error tensor_error(u64 n_col, u64 n_row, u32 type, u64 offset = 0) {
@@ -32,7 +37,8 @@ Error tensor_error(u64 n_col, u64 n_row, u32 type, u64 offset = 0) {
   b.header(1, 0).tensor("w", n_col, n_row, static_cast<DType>(0), offset);
   b.pad(32).zeros(4096);
   g_file[24 + 8 + 1 + 4 + (n_row == 0 ? 8 : 16)] = static_cast<u8>(type);
-  for (u32 i = 1; i < 4; ++i) g_file[24 + 8 + 1 + 4 + (n_row == 0 ? 8 : 16) + i] = static_cast<u8>(type >> (8 * i));
+  for (u32 i = 1; i < 4; ++i)
+    g_file[24 + 8 + 1 + 4 + (n_row == 0 ? 8 : 16) + i] = static_cast<u8>(type >> (8 * i));
   return open_error(b.bytes());
 }
 
@@ -54,13 +60,16 @@ Error alignment_error(u32 alignment) {
 
 TEST_CASE("gguf refuses what is no gguf file (G01-G06)", "[format]") {
   CHECK(is(open_error(builder().bytes()), ErrorCode::kTruncated, 0));
-  for (usize n = 1; n < 4; ++n) CHECK(is(open_error(builder().raw("GGUF").bytes().first(n)), ErrorCode::kTruncated, 0));
+  for (usize n = 1; n < 4; ++n)
+    CHECK(is(open_error(builder().raw("GGUF").bytes().first(n)), ErrorCode::kTruncated, 0));
   CHECK(is(open_error(builder().raw("GGUF").bytes()), ErrorCode::kTruncated, 0));
   CHECK(is(open_error(builder().raw("GGUf\x03").zeros(40).bytes()), ErrorCode::kBadMagic, 0));
   CHECK(is(open_error(builder().raw("GGU!").bytes()), ErrorCode::kBadMagic, 0));
   CHECK(is(open_error(builder().raw("FUGG\x03").zeros(40).bytes()), ErrorCode::kBadMagic, 0));
-  CHECK(is(open_error(builder().raw("FUGG").zeros(3).raw("\x03").zeros(40).bytes()), ErrorCode::kBadEndian, 4));
-  CHECK(is(open_error(builder().raw("GGUF").zeros(3).raw("\x02").zeros(40).bytes()), ErrorCode::kBadEndian, 4));
+  CHECK(is(open_error(builder().raw("FUGG").zeros(3).raw("\x03").zeros(40).bytes()),
+           ErrorCode::kBadEndian, 4));
+  CHECK(is(open_error(builder().raw("GGUF").zeros(3).raw("\x02").zeros(40).bytes()),
+           ErrorCode::kBadEndian, 4));
   const u32 versions[] = {0, 1, 4, 0x04000000, 0xFFFFFFFF};
   for (const u32 version : versions) {
     CHECK(is(open_error(builder().header(0, 0, version).bytes()), ErrorCode::kBadVersion, 4));
@@ -70,7 +79,9 @@ TEST_CASE("gguf refuses what is no gguf file (G01-G06)", "[format]") {
 }
 
 TEST_CASE("gguf says what a file is that is none", "[format]") {
-  const auto what = [](Str start) { return Str(open_error(builder().raw(start).zeros(64).bytes()).what); };
+  const auto what = [](Str start) {
+    return Str(open_error(builder().raw(start).zeros(64).bytes()).what);
+  };
   CHECK(what("<!DOCTYPE html>").contains("web page"));
   CHECK(what("version https://git-lfs").contains("Git LFS"));
   CHECK(what("PK\x03\x04").contains("PyTorch"));
@@ -79,7 +90,8 @@ TEST_CASE("gguf says what a file is that is none", "[format]") {
 }
 
 TEST_CASE("gguf refuses counts beyond the limits and beyond the file (G07, G08)", "[format]") {
-  const u64 beyond[] = {65537, u64{1} << 31, u64{1} << 32, 0x0CCCCCCCCCCCCCCD, u64{1} << 63, ~u64{0}};
+  const u64 beyond[] = {65537,        u64{1} << 31, u64{1} << 32, 0x0CCCCCCCCCCCCCCD,
+                        u64{1} << 63, ~u64{0}};
   for (const u64 count : beyond) {
     CHECK(is(open_error(builder().header(0, count).zeros(64).bytes()), ErrorCode::kLimit, 16));
     CHECK(is(open_error(builder().header(count, 0).zeros(64).bytes()), ErrorCode::kLimit, 8));
@@ -94,13 +106,17 @@ TEST_CASE("gguf refuses counts beyond the limits and beyond the file (G07, G08)"
 }
 
 TEST_CASE("gguf refuses bad keys (G09, G10)", "[format]") {
-  CHECK(is(open_error(builder().header(0, 1).u64_value(0).zeros(64).bytes()), ErrorCode::kBadName, 24));
+  CHECK(is(open_error(builder().header(0, 1).u64_value(0).zeros(64).bytes()), ErrorCode::kBadName,
+           24));
   const u64 beyond[] = {65536, u64{1} << 32, u64{1} << 63, ~u64{0}, ~u64{0} - 31};
   for (const u64 length : beyond) {
-    CHECK(is(open_error(builder().header(0, 1).u64_value(length).zeros(64).bytes()), ErrorCode::kLimit, 24));
+    CHECK(is(open_error(builder().header(0, 1).u64_value(length).zeros(64).bytes()),
+             ErrorCode::kLimit, 24));
   }
-  CHECK(is(open_error(builder().header(0, 1).u64_value(65).zeros(64).bytes()), ErrorCode::kTruncated, 32));
-  const Str bad[] = {Str("a\0b", 3), Str("\0", 1), "\xff", "\xc0\xaf", "\xed\xa0\x80", "ab\xe2\x82", "\xf4\x90\x80\x80"};
+  CHECK(is(open_error(builder().header(0, 1).u64_value(65).zeros(64).bytes()),
+           ErrorCode::kTruncated, 32));
+  const Str bad[] = {Str("a\0b", 3), Str("\0", 1),      "\xff", "\xc0\xaf", "\xed\xa0\x80",
+                     "ab\xe2\x82",   "\xf4\x90\x80\x80"};
   for (const Str key : bad) {
     CHECK(is(open_error(builder().header(0, 1).u32_key(key, 1).bytes()), ErrorCode::kBadName, 32));
   }
@@ -121,14 +137,21 @@ TEST_CASE("gguf refuses duplicate keys and names (G11, G28)", "[format]") {
   t.tensor("w", 8, 0, DType::kF32, 32).pad(32).zeros(64);
   CHECK(is(open_error(t.bytes()), ErrorCode::kDuplicate, second_tensor));
   // A key and a tensor may share a name.
-  CHECK(open_error(builder().header(1, 1).u32_key("w", 1).tensor("w", 8, 0, DType::kF32, 0).pad(32).zeros(32).bytes()).code ==
-        ErrorCode::kOk);
+  CHECK(open_error(builder()
+                       .header(1, 1)
+                       .u32_key("w", 1)
+                       .tensor("w", 8, 0, DType::kF32, 0)
+                       .pad(32)
+                       .zeros(32)
+                       .bytes())
+            .code == ErrorCode::kOk);
 }
 
 TEST_CASE("gguf refuses unknown value types (G12, G15)", "[format]") {
   const u32 types[] = {13, 255, 0xFFFFFFFF, 0x108};
   for (const u32 type : types) {
-    CHECK(is(open_error(builder().header(0, 1).text("k").u32_value(type).zeros(64).bytes()), ErrorCode::kBadType, 33));
+    CHECK(is(open_error(builder().header(0, 1).text("k").u32_value(type).zeros(64).bytes()),
+             ErrorCode::kBadType, 33));
     GgufBuilder b = builder();
     b.header(0, 1).key("k", MetaType::kArray).u32_value(type).u64_value(1).zeros(64);
     CHECK(is(open_error(b.bytes()), ErrorCode::kBadType, 37));
@@ -140,7 +163,8 @@ TEST_CASE("gguf refuses unknown value types (G12, G15)", "[format]") {
 }
 
 TEST_CASE("gguf refuses long texts and arrays (G13, G14, G16)", "[format]") {
-  const u64 long_texts[] = {kMaxStringBytes + 1, u64{1} << 31, u64{1} << 32, u64{1} << 63, ~u64{0}, ~u64{0} - 45};
+  const u64 long_texts[] = {kMaxStringBytes + 1, u64{1} << 31, u64{1} << 32,
+                            u64{1} << 63,        ~u64{0},      ~u64{0} - 45};
   for (const u64 length : long_texts) {
     GgufBuilder b = builder();
     b.header(0, 1).key("k", MetaType::kString).u64_value(length).zeros(64);
@@ -148,54 +172,94 @@ TEST_CASE("gguf refuses long texts and arrays (G13, G14, G16)", "[format]") {
     CHECK(is(error, ErrorCode::kLimit, 37));
     CHECK(error.subject_text() == Str("k"));
     GgufBuilder a = builder();
-    a.header(0, 1).key("k", MetaType::kArray).array(MetaType::kString, 2).text("x").u64_value(length).zeros(64);
+    a.header(0, 1)
+        .key("k", MetaType::kArray)
+        .array(MetaType::kString, 2)
+        .text("x")
+        .u64_value(length)
+        .zeros(64);
     CHECK(is(open_error(a.bytes()), ErrorCode::kLimit, 58));
   }
-  CHECK(is(open_error(builder().header(0, 1).key("k", MetaType::kString).u64_value(65).zeros(64).bytes()),
+  CHECK(is(open_error(
+               builder().header(0, 1).key("k", MetaType::kString).u64_value(65).zeros(64).bytes()),
            ErrorCode::kTruncated, 45));
   const u64 counts[] = {u64{1} << 60, u64{1} << 61, u64{1} << 63, ~u64{0}, (u64{1} << 61) + 1};
-  const MetaType types[] = {MetaType::kString, MetaType::kF64, MetaType::kU8, MetaType::kBool, MetaType::kU16};
+  const MetaType types[] = {MetaType::kString, MetaType::kF64, MetaType::kU8, MetaType::kBool,
+                            MetaType::kU16};
   for (const u64 count : counts) {
     for (const MetaType type : types) {
-      const Error error = open_error(builder().header(0, 1).key("k", MetaType::kArray).array(type, count).zeros(64).bytes());
+      const Error error = open_error(
+          builder().header(0, 1).key("k", MetaType::kArray).array(type, count).zeros(64).bytes());
       CHECK(is(error, ErrorCode::kLimit, 41));
     }
   }
   // Within the limits, but not there.
-  CHECK(is(open_error(builder().header(0, 1).key("k", MetaType::kArray).array(MetaType::kU32, 17).zeros(64).bytes()),
+  CHECK(is(open_error(builder()
+                          .header(0, 1)
+                          .key("k", MetaType::kArray)
+                          .array(MetaType::kU32, 17)
+                          .zeros(64)
+                          .bytes()),
            ErrorCode::kTruncated, 49));
-  CHECK(is(open_error(builder().header(0, 1).key("k", MetaType::kArray).array(MetaType::kString, 9).zeros(64).bytes()),
+  CHECK(is(open_error(builder()
+                          .header(0, 1)
+                          .key("k", MetaType::kArray)
+                          .array(MetaType::kString, 9)
+                          .zeros(64)
+                          .bytes()),
            ErrorCode::kTruncated, 49));
-  CHECK(open_error(builder().header(0, 1).key("k", MetaType::kArray).array(MetaType::kString, 8).zeros(64).bytes()).code ==
-        ErrorCode::kOk);
+  CHECK(open_error(builder()
+                       .header(0, 1)
+                       .key("k", MetaType::kArray)
+                       .array(MetaType::kString, 8)
+                       .zeros(64)
+                       .bytes())
+            .code == ErrorCode::kOk);
 }
 
 TEST_CASE("gguf refuses chat templates that are too long for one", "[format]") {
   GgufBuilder b = builder();
-  b.header(0, 1).key("tokenizer.chat_template", MetaType::kString).u64_value(kMaxTemplateBytes + 1).zeros(64);
+  b.header(0, 1)
+      .key("tokenizer.chat_template", MetaType::kString)
+      .u64_value(kMaxTemplateBytes + 1)
+      .zeros(64);
   CHECK(open_error(b.bytes()).code == ErrorCode::kLimit);
   GgufBuilder named = builder();
-  named.header(0, 1).key("tokenizer.chat_template.tool_use", MetaType::kString).u64_value(kMaxTemplateBytes + 1).zeros(64);
+  named.header(0, 1)
+      .key("tokenizer.chat_template.tool_use", MetaType::kString)
+      .u64_value(kMaxTemplateBytes + 1)
+      .zeros(64);
   CHECK(open_error(named.bytes()).code == ErrorCode::kLimit);
   GgufBuilder other = builder();
-  other.header(0, 1).key("general.license", MetaType::kString).u64_value(kMaxTemplateBytes + 1).zeros(64);
+  other.header(0, 1)
+      .key("general.license", MetaType::kString)
+      .u64_value(kMaxTemplateBytes + 1)
+      .zeros(64);
   CHECK(open_error(other.bytes()).code == ErrorCode::kTruncated);
 }
 
 TEST_CASE("gguf refuses bools that are none (G17)", "[format]") {
   const u8 values[] = {2, 255};
   for (const u8 value : values) {
-    CHECK(is(open_error(builder().header(0, 1).key("k", MetaType::kBool).u8_value(value).bytes()), ErrorCode::kBadType, 37));
+    CHECK(is(open_error(builder().header(0, 1).key("k", MetaType::kBool).u8_value(value).bytes()),
+             ErrorCode::kBadType, 37));
     GgufBuilder b = builder();
-    b.header(0, 1).key("k", MetaType::kArray).array(MetaType::kBool, 3).u8_value(1).u8_value(0).u8_value(value);
+    b.header(0, 1)
+        .key("k", MetaType::kArray)
+        .array(MetaType::kBool, 3)
+        .u8_value(1)
+        .u8_value(0)
+        .u8_value(value);
     CHECK(is(open_error(b.bytes()), ErrorCode::kBadType, 51));
   }
 }
 
 TEST_CASE("gguf refuses bad alignments (G18)", "[format]") {
   const u32 bad[] = {0, 3, 13, 48, 65535, 131072, 0x80000000, 0xFFFFFFFF};
-  for (const u32 alignment : bad) CHECK(is(alignment_error(alignment), ErrorCode::kBadAlignment, 53));
-  for (u32 alignment = 1; alignment <= 65536; alignment *= 2) CHECK(alignment_error(alignment).code == ErrorCode::kOk);
+  for (const u32 alignment : bad)
+    CHECK(is(alignment_error(alignment), ErrorCode::kBadAlignment, 53));
+  for (u32 alignment = 1; alignment <= 65536; alignment *= 2)
+    CHECK(alignment_error(alignment).code == ErrorCode::kOk);
   GgufBuilder as_i32 = builder();
   as_i32.header(0, 1).key("general.alignment", MetaType::kI32).u32_value(32);
   CHECK(is(open_error(as_i32.bytes()), ErrorCode::kBadAlignment, 49));
@@ -212,7 +276,10 @@ TEST_CASE("gguf places tensors by the alignment of the file (G43)", "[format]") 
     GgufBuilder b = builder();
     b.header(2, 1).u32_key("general.alignment", alignment);
     const u64 second = (12 + alignment - 1) / alignment * alignment;
-    b.tensor("a", 3, 0, DType::kF32, 0).tensor("b", 1, 0, DType::kF32, second).pad(alignment).zeros(second + 4);
+    b.tensor("a", 3, 0, DType::kF32, 0)
+        .tensor("b", 1, 0, DType::kF32, second)
+        .pad(alignment)
+        .zeros(second + 4);
     Arena arena{Span<u8>(g_arena)};
     BufferSource source(b.bytes());
     const Result<ModelFile> file = ModelFile::open(source, arena);
@@ -225,7 +292,8 @@ TEST_CASE("gguf places tensors by the alignment of the file (G43)", "[format]") 
 TEST_CASE("gguf refuses impossible shapes (G20-G26)", "[format]") {
   const u32 counts[] = {0, 5, 1000000, 0xFFFFFFFF};
   for (const u32 n_dim : counts) {
-    const Error error = open_error(builder().header(1, 0).text("w").u32_value(n_dim).zeros(256).bytes());
+    const Error error =
+        open_error(builder().header(1, 0).text("w").u32_value(n_dim).zeros(256).bytes());
     CHECK(is(error, ErrorCode::kBadShape, 33));
     CHECK(error.subject_text() == Str("w"));
   }
@@ -236,17 +304,20 @@ TEST_CASE("gguf refuses impossible shapes (G20-G26)", "[format]") {
   CHECK(tensor_error((u64{1} << 40) + 1, 0, 0).code == ErrorCode::kOverflow);
   CHECK(tensor_error(u64{1} << 40, 0, 0).code == ErrorCode::kTruncated);
   CHECK(tensor_error(u64{1} << 32, u64{1} << 32, 0).code == ErrorCode::kOverflow);
-  CHECK(tensor_error(u64{1} << 31, u64{1} << 31, 0).code == ErrorCode::kOverflow);   // elements fit, bytes wrap to 0
-  CHECK(tensor_error(u64{1} << 30, u64{1} << 31, 27).code == ErrorCode::kOverflow);  // I64: 2^61 elements
-  CHECK(tensor_error(33, 0, 2).code == ErrorCode::kBadShape);                        // Q4_0
-  CHECK(tensor_error(255, 0, 12).code == ErrorCode::kBadShape);                      // Q4_K
+  CHECK(tensor_error(u64{1} << 31, u64{1} << 31, 0).code ==
+        ErrorCode::kOverflow);  // elements fit, bytes wrap to 0
+  CHECK(tensor_error(u64{1} << 30, u64{1} << 31, 27).code ==
+        ErrorCode::kOverflow);                                   // I64: 2^61 elements
+  CHECK(tensor_error(33, 0, 2).code == ErrorCode::kBadShape);    // Q4_0
+  CHECK(tensor_error(255, 0, 12).code == ErrorCode::kBadShape);  // Q4_K
   CHECK(tensor_error(256, 4, 12).code == ErrorCode::kOk);
 }
 
 TEST_CASE("gguf refuses sums that wrap (G22, G25)", "[format]") {
   // The product of these dimensions is 4 modulo 2^64.
   GgufBuilder wraps = builder();
-  wraps.header(1, 0).text("w").u32_value(3).u64_value(4194305).u64_value(4194305).u64_value(211106198978564);
+  wraps.header(1, 0).text("w").u32_value(3).u64_value(4194305).u64_value(4194305).u64_value(
+      211106198978564);
   wraps.u32_value(0).u64_value(0).pad(32).zeros(64);
   CHECK(open_error(wraps.bytes()).code == ErrorCode::kOverflow);
   // Sixteen tensors of 2^60 bytes: the sum is 2^64.
@@ -272,7 +343,8 @@ TEST_CASE("gguf refuses unknown and removed tensor types (G27)", "[format]") {
     CHECK(is(tensor_error(256, 0, type), ErrorCode::kBadType, 45));
   }
   u32 n_known = 0;
-  for (u32 type = 0; type < kDTypeLimit; ++type) n_known += tensor_error(256, 0, type).code == ErrorCode::kOk ? 1 : 0;
+  for (u32 type = 0; type < kDTypeLimit; ++type)
+    n_known += tensor_error(256, 0, type).code == ErrorCode::kOk ? 1u : 0u;
   CHECK(n_known == 35);
 }
 
@@ -280,17 +352,20 @@ TEST_CASE("gguf refuses bad tensor names (G28)", "[format]") {
   char name[64];
   __builtin_memset(name, 'n', sizeof(name));
   const auto error_of = [](Str text) {
-    return open_error(builder().header(1, 0).tensor(text, 8, 0, DType::kF32, 0).pad(32).zeros(32).bytes());
+    return open_error(
+        builder().header(1, 0).tensor(text, 8, 0, DType::kF32, 0).pad(32).zeros(32).bytes());
   };
   CHECK(error_of(Str(name, 63)).code == ErrorCode::kOk);
   CHECK(is(error_of(Str(name, 64)), ErrorCode::kBadName, 24));
   CHECK(is(error_of(""), ErrorCode::kBadName, 24));
   CHECK(is(error_of(Str("a\0", 2)), ErrorCode::kBadName, 32));
   CHECK(is(error_of("\xc3"), ErrorCode::kBadName, 32));
-  CHECK(is(open_error(builder().header(1, 0).u64_value(u64{1} << 32).zeros(64).bytes()), ErrorCode::kBadName, 24));
+  CHECK(is(open_error(builder().header(1, 0).u64_value(u64{1} << 32).zeros(64).bytes()),
+           ErrorCode::kBadName, 24));
 }
 
-TEST_CASE("gguf refuses tensors that lie anywhere but one after the other (G29, G30, G32)", "[format]") {
+TEST_CASE("gguf refuses tensors that lie anywhere but one after the other (G29, G30, G32)",
+          "[format]") {
   CHECK(second_offset_error(64).code == ErrorCode::kOk);
   CHECK(second_offset_error(32).code == ErrorCode::kOverlap);
   CHECK(second_offset_error(0).code == ErrorCode::kOverlap);
@@ -299,11 +374,16 @@ TEST_CASE("gguf refuses tensors that lie anywhere but one after the other (G29, 
   CHECK(tensor_error(8, 0, 0, 32).code == ErrorCode::kBadOffset);
   // Swapped: the second lies before the first.
   GgufBuilder b = builder();
-  b.header(2, 0).tensor("a", 8, 0, DType::kF32, 32).tensor("b", 8, 0, DType::kF32, 0).pad(32).zeros(64);
+  b.header(2, 0)
+      .tensor("a", 8, 0, DType::kF32, 32)
+      .tensor("b", 8, 0, DType::kF32, 0)
+      .pad(32)
+      .zeros(64);
   CHECK(open_error(b.bytes()).code == ErrorCode::kBadOffset);
 }
 
-TEST_CASE("gguf needs the last tensor whole, not its padding, and ignores what follows (G31)", "[format]") {
+TEST_CASE("gguf needs the last tensor whole, not its padding, and ignores what follows (G31)",
+          "[format]") {
   GgufBuilder b = builder();
   b.header(1, 0).tensor("w", 9, 0, DType::kF32, 0).pad(32).zeros(36 + 100);
   const usize end = b.size() - 100;
@@ -316,9 +396,11 @@ TEST_CASE("gguf needs the last tensor whole, not its padding, and ignores what f
   CHECK(error.limit == end - 1);
 }
 
-TEST_CASE("gguf without tensors or keys is accepted; what it lacks is for others to say (G43)", "[format]") {
+TEST_CASE("gguf without tensors or keys is accepted; what it lacks is for others to say (G43)",
+          "[format]") {
   CHECK(open_error(builder().header(0, 0).bytes()).code == ErrorCode::kOk);
-  CHECK(open_error(builder().header(0, 1).text_key("general.architecture", "llama").bytes()).code == ErrorCode::kOk);
+  CHECK(open_error(builder().header(0, 1).text_key("general.architecture", "llama").bytes()).code ==
+        ErrorCode::kOk);
 }
 
 TEST_CASE("gguf: every prefix of a file is truncated (G04)", "[format]") {
@@ -326,8 +408,10 @@ TEST_CASE("gguf: every prefix of a file is truncated (G04)", "[format]") {
   b.header(2, 4).text_key("general.architecture", "llama").u32_key("general.alignment", 32);
   b.key("tokens", MetaType::kArray).array(MetaType::kString, 3).text("a").text("bc").text("");
   b.key("scores", MetaType::kArray).array(MetaType::kF32, 3).f32_value(0).f32_value(1).f32_value(2);
-  b.tensor("token_embd.weight", 8, 3, DType::kF32, 0).tensor("output_norm.weight", 8, 0, DType::kF32, 96);
+  b.tensor("token_embd.weight", 8, 3, DType::kF32, 0)
+      .tensor("output_norm.weight", 8, 0, DType::kF32, 96);
   b.pad(32).zeros(96 + 32);
   REQUIRE(open_error(b.bytes()).code == ErrorCode::kOk);
-  for (usize n = 0; n < b.size(); ++n) REQUIRE(open_error(b.bytes().first(n)).code == ErrorCode::kTruncated);
+  for (usize n = 0; n < b.size(); ++n)
+    REQUIRE(open_error(b.bytes().first(n)).code == ErrorCode::kTruncated);
 }

@@ -13,7 +13,8 @@ namespace {
 u8 g_file[8192];
 u8 g_arena[32768];
 
-// One key of every type, an array of every element type, three tensors of different types and shapes.
+// One key of every type, an array of every element type, three tensors of different types and
+// shapes.
 constexpr u32 kKeyCount = 27;
 
 void write_scalars(GgufBuilder& b) {
@@ -36,7 +37,11 @@ void write_scalars(GgufBuilder& b) {
 }
 
 void write_arrays(GgufBuilder& b) {
-  b.key("a.strings", MetaType::kArray).array(MetaType::kString, 3).text("one").text("").text("\xe2\x96\x81three");
+  b.key("a.strings", MetaType::kArray)
+      .array(MetaType::kString, 3)
+      .text("one")
+      .text("")
+      .text("\xe2\x96\x81three");
   b.key("a.none", MetaType::kArray).array(MetaType::kString, 0);
   b.key("a.u8", MetaType::kArray).array(MetaType::kU8, 2).u8_value(255).u8_value(1);
   b.key("a.i8", MetaType::kArray).array(MetaType::kI8, 1).u8_value(255);
@@ -54,15 +59,17 @@ Span<const u8> write_good_file(u32 version = 3) {
   b.header(3, kKeyCount, version);
   write_scalars(b);
   write_arrays(b);
-  b.tensor("token_embd.weight", 64, 3, DType::kQ4_0, 0);     // 3 rows of 2 blocks: 108 bytes, padded to 128
-  b.tensor("output_norm.weight", 5, 0, DType::kF32, 128);    // 20 bytes, padded to 32
-  b.tensor("output.weight", 32, 2, DType::kQ8_0, 160);       // 68 bytes, not padded
+  b.tensor("token_embd.weight", 64, 3, DType::kQ4_0,
+           0);  // 3 rows of 2 blocks: 108 bytes, padded to 128
+  b.tensor("output_norm.weight", 5, 0, DType::kF32, 128);  // 20 bytes, padded to 32
+  b.tensor("output.weight", 32, 2, DType::kQ8_0, 160);     // 68 bytes, not padded
   b.pad(32).zeros(160 + 68);
   return b.bytes();
 }
 
 struct Opened {
-  explicit Opened(Span<const u8> bytes) : arena(Span<u8>(g_arena)), source(bytes), result(ModelFile::open(source, arena)) {}
+  explicit Opened(Span<const u8> bytes)
+      : arena(Span<u8>(g_arena)), source(bytes), result(ModelFile::open(source, arena)) {}
   Arena arena;
   BufferSource source;
   Result<ModelFile> result;
@@ -232,7 +239,8 @@ TEST_CASE("model file: a default stands in for an absent key, never for a wrong 
   Opened opened(write_good_file());
   REQUIRE(opened.result.ok());
   const ModelFile& file = opened.result.value();
-  Result<u64> number = file.get_u64_or("absent", 12345, 0, 10);  // the default is the caller's business
+  Result<u64> number =
+      file.get_u64_or("absent", 12345, 0, 10);  // the default is the caller's business
   REQUIRE(number.ok());
   CHECK(number.value() == 12345);
   CHECK(fails_with(file.get_u64_or("t.empty", 1, 0, 10), ErrorCode::kBadType, "t.empty (string)"));
@@ -263,12 +271,14 @@ TEST_CASE("model file: a long key leaves room for the type in the message", "[fo
   CHECK(number.error().subject_text().ends_with("kkk (string)"));
 }
 
-TEST_CASE("model file: metadata takes no more memory than it has bytes, plus its tables", "[format]") {
+TEST_CASE("model file: metadata takes no more memory than it has bytes, plus its tables",
+          "[format]") {
   const Span<const u8> bytes = write_good_file();
   Opened opened(bytes);
   REQUIRE(opened.result.ok());
   const u64 tables = 12 * (kKeyCount + 3) + 4 * 2;
-  CHECK(opened.arena.bytes_used() <= opened.result.value().data_offset() + tables + 4 * Arena::kDefaultAlignment);
+  CHECK(opened.arena.bytes_used() <=
+        opened.result.value().data_offset() + tables + 4 * Arena::kDefaultAlignment);
 }
 
 TEST_CASE("model file: the metadata starts in a memory range that can hold it", "[format]") {
@@ -313,7 +323,8 @@ TEST_CASE("model file: a source that fails, at each read", "[format]") {
   }
 }
 
-TEST_CASE("model file: a file that claims more than it has (shrunk, or a length that lies)", "[format]") {
+TEST_CASE("model file: a file that claims more than it has (shrunk, or a length that lies)",
+          "[format]") {
   const Span<const u8> bytes = write_good_file();
   const u64 claims[] = {bytes.size(), u64{8} << 40, ~u64{0}};
   for (const u64 claimed : claims) {
@@ -322,7 +333,8 @@ TEST_CASE("model file: a file that claims more than it has (shrunk, or a length 
       BufferSource source(bytes.first(present), claimed);
       const Result<ModelFile> file = ModelFile::open(source, arena);
       REQUIRE(!file.ok());
-      REQUIRE((file.error().code == ErrorCode::kTruncated || file.error().code == ErrorCode::kOutOfMemory));
+      REQUIRE((file.error().code == ErrorCode::kTruncated ||
+               file.error().code == ErrorCode::kOutOfMemory));
       REQUIRE(arena.bytes_used() == 0);
     }
   }

@@ -1,7 +1,9 @@
-// libFuzzer on everything that reads a model file before its weights: container, configuration, vocabulary, tensor names.
+// libFuzzer on everything that reads a model file before its weights: container, configuration,
+// vocabulary, tensor names.
 //
-// Whatever the bytes are, they are refused with a named error or accepted; what was accepted is looked through, so that the
-// sanitizers see every read. Seeds: tests/hostile/generate.py. Build and run with `make fuzz`.
+// Whatever the bytes are, they are refused with a named error or accepted; what was accepted is
+// looked through, so that the sanitizers see every read. Seeds: tests/hostile/generate.py. Build
+// and run with `make fuzz`.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -68,7 +70,8 @@ void read_model(const ModelFile& file, Arena& arena) {
   if (!tokenizer.ok()) return;
   const Tokenizer& t = *tokenizer.value();
   u32 ids[128];
-  const Result<u32> n = t.encode("The 3 cats\n <0x41> <|im_end|> \xe2\x96\x81", {true, true}, ids, arena);
+  const Result<u32> n =
+      t.encode("The 3 cats\n <0x41> <|im_end|> \xe2\x96\x81", {true, true}, ids, arena);
   if (!n.ok()) return;
   std::vector<char> text(std::size_t{128} * (t.max_piece_bytes() + 1));
   for (u32 i = 0; i < n.value(); ++i) must(ids[i] < t.n_vocab());

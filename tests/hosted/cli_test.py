@@ -108,7 +108,7 @@ class Usage(unittest.TestCase):
         for arguments in ([], ["nosuch"], ["run"], ["run", "-m", "x", "--nosuch"], ["run", "-m", "x", "--temp", "warm"],
                           ["logits", "-m", "x", "--tokens", "1,x", "-o", "-"], ["logits", "-m", "x", "-o", "-"],
                           ["digest", "-m", "x", "--tokens", ""], ["run", "-m", "x", "-p", "a", "--chat", "--raw"],
-                          ["run", "-m", "x", "-p", "a", "-b", "0"], ["run", "-m", "x", "-p", "a", "--kv", "q9"],
+                          ["run", "-m", "x", "-p", "a", "-b", "0"], ["run", "-m", "x", "-p", "a", "-n", "0"], ["run", "-m", "x", "-p", "a", "--kv", "q9"],
                           ["dequantize", "--type", "Q9_9", "-i", "x", "-o", "y"], ["template", "--jsonl"],
                           ["chat", "-m", "x", "--temp", "warm"]):
             out, err = lbm(*arguments, code=USAGE)
@@ -227,8 +227,9 @@ class Tokenizers(unittest.TestCase):
         self.assertEqual(report["n_tensor"], 0)
         self.assertFalse(report["runs"])
         self.assertEqual(report["tokenizer"]["n_vocab"], 50257)
-        _, err = lbm("run", "-m", vocabulary, "-p", "x", code=MODEL)
-        self.assertNotEqual(err, "")
+        for command in (["run", "-p", "x"], ["chat"], ["digest", "--tokens", "1"]):
+            _, err = lbm(*command, "-m", vocabulary, code=MODEL)
+            self.assertIn(vocabulary, err)
 
 
 class Templates(unittest.TestCase):
@@ -370,6 +371,18 @@ class TinyModels(unittest.TestCase):
         trace, _ = lbm("diff", "-m", path, "--tokens", "1,2", "--trace")
         self.assertIn(b"layer 1, ", trace)
         self.assertNotIn(b"\n!", trace)
+
+    def test_full_disk_is_an_error(self):
+        path, _ = self.reference("llama-mha")
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        lbm("logits", "-m", path, "--tokens", "1,2,3", "-o", "/dev/full", code=RUNTIME)
+        with open("/dev/full", "wb") as full:
+            for arguments in (["run", "-p", "hello world", "--raw", "-n", "4"], ["digest", "--tokens", "1"], ["inspect"]):
+                done = subprocess.run([LBM, *arguments, "-m", path], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT,
+                                      stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
+                self.assertEqual(done.returncode, RUNTIME, arguments)
+                self.assertIn(b"standard output", done.stderr)
 
     def test_limits_and_their_exit_codes(self):
         path, _ = self.reference("llama-mha")

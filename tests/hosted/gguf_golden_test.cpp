@@ -1,4 +1,5 @@
-// Real files: every GGUF of the golden data and the default model open, and say what their makers say of them.
+// Real files: every GGUF of the golden data and the default model open, and say what their makers
+// say of them.
 #include <filesystem>
 
 #include "core/format/model_file.h"

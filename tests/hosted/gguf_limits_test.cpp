@@ -1,5 +1,5 @@
-// The limits of core/format/limits.h, each at the limit and one beyond, with files as large as that takes; and files that are
-// made to be slow.
+// The limits of core/format/limits.h, each at the limit and one beyond, with files as large as that
+// takes; and files that are made to be slow.
 #include <algorithm>
 #include <chrono>
 #include <string>
@@ -18,7 +18,8 @@ namespace {
 
 // A file under construction, with room for `room` bytes.
 struct File {
-  explicit File(u64 room) : bytes(static_cast<usize>(room)), builder(Span<u8>(bytes.data(), bytes.size())) {}
+  explicit File(u64 room)
+      : bytes(static_cast<usize>(room)), builder(Span<u8>(bytes.data(), bytes.size())) {}
   std::vector<u8> bytes;
   GgufBuilder builder;
 };
@@ -66,14 +67,16 @@ std::string number_name(u32 number) {
 ErrorCode keys(u32 n) {
   File file(u64{n} * 20 + 100);
   file.builder.header(0, n);
-  for (u32 i = 0; i < n; ++i) file.builder.key(Str(number_name(i).c_str(), 5), MetaType::kU8).u8_value(0);
+  for (u32 i = 0; i < n; ++i)
+    file.builder.key(Str(number_name(i).c_str(), 5), MetaType::kU8).u8_value(0);
   return open_code(file.builder);
 }
 
 ErrorCode tensors(u32 n) {
   File file(u64{n} * (40 + 32) + 100);
   file.builder.header(n, 0);
-  for (u32 i = 0; i < n; ++i) file.builder.tensor(Str(number_name(i).c_str(), 5), 1, 0, DType::kI8, u64{i} * 32);
+  for (u32 i = 0; i < n; ++i)
+    file.builder.tensor(Str(number_name(i).c_str(), 5), 1, 0, DType::kI8, u64{i} * 32);
   file.builder.pad(32).zeros(u64{n} * 32);
   return open_code(file.builder);
 }
@@ -84,8 +87,8 @@ u32 hash_on(u32 state, const std::string& text) {
   return state;
 }
 
-// 2^n names with one hash (A. Joux, "Multicollisions in Iterated Hash Functions", 2004): n times, two blocks that lead from the
-// state so far to one and the same next state.
+// 2^n names with one hash (A. Joux, "Multicollisions in Iterated Hash Functions", 2004): n times,
+// two blocks that lead from the state so far to one and the same next state.
 std::vector<std::string> colliding_names(u32 n) {
   std::vector<std::string> names = {""};
   u32 state = 2166136261u;
@@ -162,8 +165,10 @@ TEST_CASE("keys that all have one hash cost no more than their length", "[format
     CHECK(open_code(file.builder) == (twice ? ErrorCode::kDuplicate : ErrorCode::kOk));
     const std::chrono::duration<f64> seconds = std::chrono::steady_clock::now() - start;
     const f64 allowed = 0.020 + 50e-9 * static_cast<f64>(file.builder.size());
-    if (seconds.count() > allowed) WARN("65,536 colliding keys took " << seconds.count() << " s, more than " << allowed);
-    // Pairwise comparison would take 2^31 steps; this bound holds under sanitizers and emulation too.
+    if (seconds.count() > allowed)
+      WARN("65,536 colliding keys took " << seconds.count() << " s, more than " << allowed);
+    // Pairwise comparison would take 2^31 steps; this bound holds under sanitizers and emulation
+    // too.
     CHECK(seconds.count() < 10.0);
   }
 }

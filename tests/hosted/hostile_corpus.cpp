@@ -39,7 +39,8 @@ std::vector<HostileFile> read_rows(const std::string& index) {
   return rows;
 }
 
-// The index is written last: where it is the one that is kept with the sources, the files are complete and current.
+// The index is written last: where it is the one that is kept with the sources, the files are
+// complete and current.
 std::vector<HostileFile> load_corpus() {
   const std::string kept = read_text("tests/hostile/INDEX.tsv");
   if (kept.empty()) return {};

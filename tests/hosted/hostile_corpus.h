@@ -10,17 +10,18 @@
 namespace lbm::test {
 
 struct HostileFile {
-  std::string id;     // "G13"
-  std::string name;   // "G13-string-2-63.gguf"
-  std::string error;  // "limit"; "ok" for an accepted one
-  std::string stage;  // who refuses: "open", "config", "tokenizer", "weights"; "ok"
-  std::string source; // the public report of such a file, or "-"
+  std::string id;                 // "G13"
+  std::string name;               // "G13-string-2-63.gguf"
+  std::string error;              // "limit"; "ok" for an accepted one
+  std::string stage;              // who refuses: "open", "config", "tokenizer", "weights"; "ok"
+  std::string source;             // the public report of such a file, or "-"
   u64 offset = Error::kNoOffset;  // that the error must name, where it is fixed
 
   [[nodiscard]] std::vector<u8> bytes() const;
 };
 
-// All rows. The files are generated on first use (python3 tests/hostile/generate.py); empty where that is not possible.
+// All rows. The files are generated on first use (python3 tests/hostile/generate.py); empty where
+// that is not possible.
 [[nodiscard]] const std::vector<HostileFile>& hostile_corpus();
 
 // The row called `name`.

@@ -1,5 +1,6 @@
-// Every hostile file: refused by the right stage with the right code, whatever the size of the reads, memory within its bound,
-// nothing left behind. hostile_resident_test.cpp has what a person sees of it.
+// Every hostile file: refused by the right stage with the right code, whatever the size of the
+// reads, memory within its bound, nothing left behind. hostile_resident_test.cpp has what a person
+// sees of it.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -12,9 +13,9 @@
 #include "tests/test.h"
 
 using namespace lbm;
-using lbm::test::HostileFile;
 using lbm::test::hostile_corpus;
 using lbm::test::hostile_file;
+using lbm::test::HostileFile;
 
 namespace {
 
@@ -25,15 +26,18 @@ std::string describe(const Error& error) {
   return text_of(format_error(error, line));
 }
 
-// Hands out its bytes in pieces of `piece` bytes inside each read, as a device does; the core sees only whole reads.
+// Hands out its bytes in pieces of `piece` bytes inside each read, as a device does; the core sees
+// only whole reads.
 class PieceSource final : public ByteSource {
  public:
   PieceSource(const std::vector<u8>& bytes, usize piece) : bytes_(bytes), piece_(piece) {}
   [[nodiscard]] u64 size() const override { return bytes_.size(); }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
     for (usize done = 0; done < out.size();) {
-      if (offset + done >= bytes_.size()) return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
-      const usize n = std::min({piece_, out.size() - done, static_cast<usize>(bytes_.size() - offset - done)});
+      if (offset + done >= bytes_.size())
+        return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
+      const usize n =
+          std::min({piece_, out.size() - done, static_cast<usize>(bytes_.size() - offset - done)});
       std::memcpy(out.data() + done, bytes_.data() + offset + done, n);
       done += n;
     }
@@ -46,7 +50,9 @@ class PieceSource final : public ByteSource {
 };
 
 // I2: what a load may take before the file is accepted.
-usize memory_bound(usize n_byte) { return static_cast<usize>(64 * kKiB + 2 * std::min<u64>(n_byte, 64 * kMiB)); }
+usize memory_bound(usize n_byte) {
+  return static_cast<usize>(64 * kKiB + 2 * std::min<u64>(n_byte, 64 * kMiB));
+}
 
 struct Outcome {
   std::string stage = "ok";
@@ -65,7 +71,9 @@ Outcome load(ByteSource& source, Arena& arena) {
   if (!plan.ok()) return {"weights", plan.error()};
   if (Status s = place_weights(plan.value(), arena); !s.ok()) return {"weights", s.error()};
   std::vector<u8> chunk(static_cast<usize>(plan.value().chunk_bytes));
-  if (Status s = read_weights(plan.value(), file.value(), source, {chunk.data(), chunk.size()}, nullptr, {}); !s.ok()) {
+  if (Status s = read_weights(plan.value(), file.value(), source, {chunk.data(), chunk.size()},
+                              nullptr, {});
+      !s.ok()) {
     return {"weights", s.error()};
   }
   return {};
@@ -79,7 +87,8 @@ bool corpus_is_there() {
 
 }  // namespace
 
-TEST_CASE("hostile files are opened or refused as the index says, whatever the size of the reads", "[hostile]") {
+TEST_CASE("hostile files are opened or refused as the index says, whatever the size of the reads",
+          "[hostile]") {
   if (!corpus_is_there()) return;
   std::vector<u8> memory;
   f64 worst = 0;
@@ -109,7 +118,8 @@ TEST_CASE("hostile files are opened or refused as the index says, whatever the s
       CHECK(arena.bytes_used() == 0);
     }
   }
-  if (worst > 1.0) WARN("slower than 20 ms + 50 ns a byte: " << slowest << ", " << worst << " of it");
+  if (worst > 1.0)
+    WARN("slower than 20 ms + 50 ns a byte: " << slowest << ", " << worst << " of it");
 }
 
 TEST_CASE("hostile files are refused by the stage that the index names", "[hostile]") {
@@ -128,7 +138,8 @@ TEST_CASE("hostile files are refused by the stage that the index names", "[hosti
   }
 }
 
-TEST_CASE("a file that is cut or replaced between its table and its weights is an error (G41)", "[hostile]") {
+TEST_CASE("a file that is cut or replaced between its table and its weights is an error (G41)",
+          "[hostile]") {
   if (!corpus_is_there()) return;
   // Says it is whole; has only its first part.
   class Shrunk final : public ByteSource {
@@ -136,7 +147,8 @@ TEST_CASE("a file that is cut or replaced between its table and its weights is a
     Shrunk(std::vector<u8> bytes, usize present) : bytes_(std::move(bytes)), present_(present) {}
     [[nodiscard]] u64 size() const override { return bytes_.size(); }
     [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
-      if (offset + out.size() > present_) return fail(ErrorCode::kTruncated, "the file became shorter").at(present_);
+      if (offset + out.size() > present_)
+        return fail(ErrorCode::kTruncated, "the file became shorter").at(present_);
       std::memcpy(out.data(), bytes_.data() + offset, out.size());
       return {};
     }

@@ -1,4 +1,5 @@
-// A person tries hostile files one after the other: the model that was loaded keeps answering, and what is accepted runs.
+// A person tries hostile files one after the other: the model that was loaded keeps answering, and
+// what is accepted runs.
 #include <algorithm>
 
 #include "core/chat/engine.h"
@@ -9,9 +10,9 @@
 #include "tools/platform_posix.h"
 
 using namespace lbm;
-using lbm::test::HostileFile;
 using lbm::test::hostile_corpus;
 using lbm::test::hostile_file;
+using lbm::test::HostileFile;
 
 namespace {
 
@@ -72,7 +73,8 @@ TEST_CASE("a refused file leaves the resident model answering as before", "[host
       CHECK(text_of(error_code_name(status.error().code)) == row.error);
       REQUIRE(!resident.engine.had_to_evict());
       REQUIRE(resident.engine.loaded());
-      // After each stage's first few refusals and then now and then: an answer costs more than a refusal.
+      // After each stage's first few refusals and then now and then: an answer costs more than a
+      // refusal.
       if (++n_refused % 16 == 1 || row.stage == "weights") REQUIRE(resident.answer(8) == expected);
     }
     CHECK(resident.answer(8) == expected);
