@@ -87,6 +87,11 @@ void FirmwareConsole::start() {
   }
 }
 
+void FirmwareConsole::stop() {
+  if (tick_ != nullptr) (void)boot_services().CloseEvent(tick_);
+  tick_ = nullptr;
+}
+
 void FirmwareConsole::write_log(Str utf8) {
   // Runs of text between escape sequences, as they are.
   usize begin = 0;

@@ -26,6 +26,8 @@ class FirmwareConsole final : public Console {
 
   // Finds the devices. Until then nothing is shown.
   void start();
+  // Gives the timer of wait_key() back; nothing else needs it.
+  void stop();
 
   void write(Str utf8) override;
   [[nodiscard]] KeyEvent poll_key() override;

@@ -25,6 +25,11 @@ void UefiHost::start() {
   read_harness();
 }
 
+void UefiHost::stop() {
+  set_panic_console(nullptr);
+  console_.stop();
+}
+
 // A config that is there but can not be read is worth a line; none at all is normal.
 void UefiHost::read_config() {
   static constexpr const char* kPlaces[] = {"repl.cfg", "EFI/lbm/repl.cfg"};

@@ -20,6 +20,8 @@ class UefiHost final : public ReplHost {
   // Console first, so that everything that follows can be seen to fail. Needs the CPU state of
   // enable_simd().
   void start();
+  // Gives back to the firmware what start() took from it, before the program returns.
+  void stop();
 
   [[nodiscard]] Console& console() override { return console_; }
   [[nodiscard]] Clock& clock() override { return clock_; }

@@ -34,6 +34,7 @@ void leave(UefiHost& host, const Result<ReplExit>& exit) {
   }
   host.console().write("Press a key to return to the firmware.\n");
   (void)host.console().wait_key();
+  host.stop();
 }
 
 void run(void* argument) {
@@ -63,5 +64,7 @@ extern "C" EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* system
   if (!stack.ok() || !host_memory.ok()) return EFI_OUT_OF_RESOURCES;
   Application application = {stack.value(), host_memory.value()};
   run_on_stack(application.stack, run, &application);
+  pages.give_back(application.host_memory);
+  pages.give_back(application.stack);
   return EFI_SUCCESS;
 }

@@ -320,6 +320,15 @@ TEST_CASE("gguf refuses sums that wrap (G22, G25)", "[format]") {
       211106198978564);
   wraps.u32_value(0).u64_value(0).pad(32).zeros(64);
   CHECK(open_error(wraps.bytes()).code == ErrorCode::kOverflow);
+  // 2^64 - 1 bytes, in dimensions that are allowed: the padding wraps, or the end of the data.
+  constexpr u64 kBelow = (u64{1} << 32) - 1;
+  GgufBuilder pad = builder();
+  pad.header(1, 0).tensor("w", kBelow, kBelow + 2, DType::kI8, 0).pad(32).zeros(64);
+  CHECK(is(open_error(pad.bytes()), ErrorCode::kOverflow, 57));
+  GgufBuilder end = builder();
+  end.header(1, 1).u32_key("general.alignment", 1);
+  end.tensor("w", kBelow, kBelow + 2, DType::kI8, 0).zeros(64);
+  CHECK(open_error(end.bytes()).code == ErrorCode::kOverflow);
   // Sixteen tensors of 2^60 bytes: the sum is 2^64.
   GgufBuilder sum = builder();
   sum.header(16, 0);

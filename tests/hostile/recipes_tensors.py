@@ -43,6 +43,11 @@ def padding_wraps():
     m.tensors.append(Tensor("x", [(2**64 - 1) // 4]))
     data = m.build()
     yield "pad-wraps", data, "overflow", "open", m.at["x", "dims"]
+    # 2^64 - 1 bytes from dimensions that are allowed: only its padding wraps.
+    m = base()
+    m.tensors = [Tensor("x", [2**32 - 1, 2**32 + 1], T_I8)]
+    data = m.build()
+    yield "pad-wraps-allowed-dims", data, "overflow", "open", m.at["x", "offset"]
 
 
 @recipe("G24", "CVE-2026-27940 GHSA-3p4r-fq3f-q74v")
@@ -60,6 +65,11 @@ def sum_wraps():
     m.tensors = [Tensor(f"x{i}", [2**40, 2**20], T_I8) for i in range(16)]
     data = m.build()
     yield "sum-2-64", data, "overflow", "open", m.at["x15", "offset"]
+    # The sum fits; with the place where the data begins, it does not.
+    m = base().set("general.alignment", U32, 1)
+    m.alignment = 1
+    m.tensors = [Tensor("x", [2**32 - 1, 2**32 + 1], T_I8)]
+    yield "end-wraps", m.build(), "overflow", "open", None
 
 
 @recipe("G26")
