@@ -1,6 +1,8 @@
-// lbm bench: tokens per second of prefill (pp) and decode (tg), in the table that llama-bench prints.
+// lbm bench: tokens per second of prefill (pp) and decode (tg), in the table that llama-bench
+// prints.
 //
-// Every test starts from an empty context, after one untimed run that warms caches and threads. No digest is computed.
+// Every test starts from an empty context, after one untimed run that warms caches and threads. No
+// digest is computed.
 #include <cmath>
 
 #include "tools/command.h"
@@ -33,7 +35,8 @@ Rate summarize(const std::vector<f64>& rates) {
   return out;
 }
 
-// Which tokens they are does not change the work; spread over the vocabulary, so that embedding rows are not all cached.
+// Which tokens they are does not change the work; spread over the vocabulary, so that embedding
+// rows are not all cached.
 u32 token_at(u32 index, u32 n_vocab) { return static_cast<u32>((u64{index} * 7919 + 1) % n_vocab); }
 
 class Bench {
@@ -72,14 +75,17 @@ class Bench {
 };
 
 ExitCode run(BenchFlags flags) {
-  flags.model.n_ctx = flags.model.n_ctx != 0 ? flags.model.n_ctx : std::max({flags.n_prompt, flags.n_generate, u32{16}});
+  flags.model.n_ctx = flags.model.n_ctx != 0
+                          ? flags.model.n_ctx
+                          : std::max({flags.n_prompt, flags.n_generate, u32{16}});
   LoadedModel model(flags.model, {.hash_file = false});
   Bench bench(model);
   const std::string size = format_bytes(model.engine().weight_bytes());
   Json results = Json::array();
   if (!flags.json) {
-    write_stdout("| model | size | isa | threads | batch | kv | test | t/s |\n"
-                 "| --- | ---: | --- | ---: | ---: | --- | ---: | ---: |\n");
+    write_stdout(
+        "| model | size | isa | threads | batch | kv | test | t/s |\n"
+        "| --- | ---: | --- | ---: | ---: | --- | ---: | ---: |\n");
   }
   const auto measure = [&](const char* kind, u32 n_token, f64 (Bench::*test)(u32)) {
     if (n_token == 0) return;
@@ -92,11 +98,16 @@ ExitCode run(BenchFlags flags) {
     const Rate rate = summarize(rates);
     const std::string name = kind + std::to_string(n_token);
     if (!flags.json) {
-      write_stdout(format("| %s | %s | %s | %u | %u | %s | %s | %.2f +- %.2f |\n", printable(model.engine().name()).c_str(),
-                          size.c_str(), model.kernels().name, model.n_thread(), model.session().n_batch(),
-                          kv_name(model.session().kv_type()).c_str(), name.c_str(), rate.mean, rate.deviation));
+      write_stdout(format("| %s | %s | %s | %u | %u | %s | %s | %.2f +- %.2f |\n",
+                          printable(model.engine().name()).c_str(), size.c_str(),
+                          model.kernels().name, model.n_thread(), model.session().n_batch(),
+                          kv_name(model.session().kv_type()).c_str(), name.c_str(), rate.mean,
+                          rate.deviation));
     }
-    results.push_back({{"test", name}, {"tok_s", rate.mean}, {"tok_s_deviation", rate.deviation}, {"samples", rates}});
+    results.push_back({{"test", name},
+                       {"tok_s", rate.mean},
+                       {"tok_s_deviation", rate.deviation},
+                       {"samples", rates}});
   };
   measure("pp", flags.n_prompt, &Bench::prefill);
   measure("tg", flags.n_generate, &Bench::generate);
@@ -116,8 +127,12 @@ Action declare(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
   flags->model.n_batch = 128;
   declare_model_flags(app, flags->model, "what the tests need");
-  app.add_option("-p,--n-prompt", flags->n_prompt, "tokens of the prefill test; 0: none (default: 512)")->type_name("N");
-  app.add_option("-n,--n-gen", flags->n_generate, "tokens of the decode test; 0: none (default: 128)")->type_name("N");
+  app.add_option("-p,--n-prompt", flags->n_prompt,
+                 "tokens of the prefill test; 0: none (default: 512)")
+      ->type_name("N");
+  app.add_option("-n,--n-gen", flags->n_generate,
+                 "tokens of the decode test; 0: none (default: 128)")
+      ->type_name("N");
   app.add_option("-r,--repetitions", flags->n_repeat, "runs of each test (default: 5)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");

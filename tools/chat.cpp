@@ -1,4 +1,5 @@
-// lbm chat: the REPL of the core (core/chat/repl.h) on a terminal. The same program as on bare metal; this file is its host.
+// lbm chat: the REPL of the core (core/chat/repl.h) on a terminal. The same program as on bare
+// metal; this file is its host.
 #include <cstdlib>
 #include <filesystem>
 
@@ -29,13 +30,16 @@ std::string default_config_path() {
   const char* xdg = std::getenv("XDG_CONFIG_HOME");
   const char* home = std::getenv("HOME");
   if (xdg != nullptr && *xdg == '/') return std::string(xdg) + "/lbm/repl.cfg";
-  return home != nullptr && *home != '\0' ? std::string(home) + "/.config/lbm/repl.cfg" : std::string();
+  return home != nullptr && *home != '\0' ? std::string(home) + "/.config/lbm/repl.cfg"
+                                          : std::string();
 }
 
 class LinuxHost final : public ReplHost {
  public:
   explicit LinuxHost(const ChatFlags& flags)
-      : folder_(models_folder(flags)), volume_(folder_), places_(folder_ + " and " + (fs::path(folder_) / "models").string()) {
+      : folder_(models_folder(flags)),
+        volume_(folder_),
+        places_(folder_ + " and " + (fs::path(folder_) / "models").string()) {
     load_config(flags.config_path);
     if (!flags.model.empty()) override_setting("model", model_name(flags));
     if (flags.digest) override_setting("digest", "1");
@@ -51,12 +55,17 @@ class LinuxHost final : public ReplHost {
   Pages& pages() override { return pages_; }
   Volume& volume() override { return volume_; }
   Workers& workers(u32 n_thread) override {
-    if (!workers_) workers_ = std::make_unique<ThreadPool>(n_thread == 0 ? count_physical_cores() : n_thread);
+    if (!workers_)
+      workers_ = std::make_unique<ThreadPool>(n_thread == 0 ? count_physical_cores() : n_thread);
     return *workers_;
   }
-  Result<const KernelTable*> kernels(Str isa) override { return find_kernels(to_string(isa), clock_); }
+  Result<const KernelTable*> kernels(Str isa) override {
+    return find_kernels(to_string(isa), clock_);
+  }
   NamedText config() override { return {to_str(config_path_), to_str(config_)}; }
-  Span<const SettingOverride> overrides() override { return {overrides_.data(), overrides_.size()}; }
+  Span<const SettingOverride> overrides() override {
+    return {overrides_.data(), overrides_.size()};
+  }
   Str version() override { return version_text(); }
   Str host_name() override { return "linux"; }
   Str model_places() override { return to_str(places_); }
@@ -74,7 +83,8 @@ class LinuxHost final : public ReplHost {
     return parent.empty() ? "." : parent;
   }
   static std::string model_name(const ChatFlags& flags) {
-    return flags.models_folder.empty() ? fs::path(flags.model).filename().string() : fs::absolute(flags.model).string();
+    return flags.models_folder.empty() ? fs::path(flags.model).filename().string()
+                                       : fs::absolute(flags.model).string();
   }
 
   void load_config(const std::string& given) {
@@ -83,7 +93,9 @@ class LinuxHost final : public ReplHost {
     config_ = read_file(path);
     config_path_ = path;
   }
-  void override_setting(std::string key, std::string value) { settings_.emplace_back(std::move(key), std::move(value)); }
+  void override_setting(std::string key, std::string value) {
+    settings_.emplace_back(std::move(key), std::move(value));
+  }
 
   std::string folder_;
   DirectoryVolume volume_;
@@ -100,11 +112,13 @@ class LinuxHost final : public ReplHost {
 };
 
 ExitCode run(const ChatFlags& flags) {
-  // A model that was asked for by name and can not run is an error here, not a REPL without a model.
+  // A model that was asked for by name and can not run is an error here, not a REPL without a
+  // model.
   if (!flags.model.empty()) {
     ModelReader reader(flags.model);
     const ModelConfig config = expect(read_config(reader.file()), flags.model, Stage::kModel);
-    static_cast<void>(expect(plan_weights(reader.file(), config, reader.arena()), flags.model, Stage::kModel));
+    static_cast<void>(
+        expect(plan_weights(reader.file(), config, reader.arena()), flags.model, Stage::kModel));
     static_cast<void>(reader.tokenizer());
   }
   LinuxHost host(flags);
@@ -113,7 +127,8 @@ ExitCode run(const ChatFlags& flags) {
   return interrupted ? ExitCode::kInterrupted : ExitCode::kOk;
 }
 
-// Checked here by the table that repl.cfg is checked by, so that a mistyped flag is a usage error and not a remark.
+// Checked here by the table that repl.cfg is checked by, so that a mistyped flag is a usage error
+// and not a remark.
 void add_setting(ChatFlags& flags, const std::string& key, std::string value) {
   if (key == "max_tokens" && value == "-1") value = "0";
   Settings probe;
@@ -126,16 +141,20 @@ Action declare(CLI::App& app) {
   app.add_option("-m,--model", flags->model, "model file (default: the first one of --models)")
       ->envname("LBM_MODEL")
       ->type_name("FILE");
-  app.add_option("--models", flags->models_folder, "folder of models (default: that of -m, or the working directory)")
+  app.add_option("--models", flags->models_folder,
+                 "folder of models (default: that of -m, or the working directory)")
       ->type_name("DIR");
-  app.add_option("--config", flags->config_path, "settings (default: $XDG_CONFIG_HOME/lbm/repl.cfg)")->type_name("FILE");
+  app.add_option("--config", flags->config_path,
+                 "settings (default: $XDG_CONFIG_HOME/lbm/repl.cfg)")
+      ->type_name("FILE");
   static constexpr struct {
     const char* option;
     const char* key;
     const char* help;
   } kSettings[] = {
       {"--system,--system-prompt", "system", "system prompt"},
-      {"-c,--ctx-size", "ctx", "tokens of context (default: min(trained, 4096), less where memory is short)"},
+      {"-c,--ctx-size", "ctx",
+       "tokens of context (default: min(trained, 4096), less where memory is short)"},
       {"-b,--batch,--batch-size", "batch", "tokens evaluated at once"},
       {"-t,--threads", "threads", "threads (default: physical cores)"},
       {"--isa", "isa", "kernels (default: the fastest by trial)"},
@@ -151,7 +170,9 @@ Action declare(CLI::App& app) {
   for (const auto& setting : kSettings) {
     const std::string key = setting.key;
     app.add_option_function<std::string>(
-           setting.option, [flags, key](const std::string& value) { add_setting(*flags, key, value); }, setting.help)
+           setting.option,
+           [flags, key](const std::string& value) { add_setting(*flags, key, value); },
+           setting.help)
         ->type_name("X");
   }
   app.add_flag("--digest", flags->digest, "show the run digest of every answer");
@@ -160,11 +181,12 @@ Action declare(CLI::App& app) {
 
 }  // namespace
 
-const Command kChatCommand = {"chat", "talk to a model",
-                              "  lbm chat -m model.gguf\n"
-                              "  lbm chat --models ~/models                 # choose with /models and /model NAME\n"
-                              "  lbm chat -m model.gguf --temp 0 --system \"Answer in one sentence.\"\n"
-                              "  printf 'Hello\\n/exit\\n' | lbm chat -m model.gguf",
-                              declare};
+const Command kChatCommand = {
+    "chat", "talk to a model",
+    "  lbm chat -m model.gguf\n"
+    "  lbm chat --models ~/models                 # choose with /models and /model NAME\n"
+    "  lbm chat -m model.gguf --temp 0 --system \"Answer in one sentence.\"\n"
+    "  printf 'Hello\\n/exit\\n' | lbm chat -m model.gguf",
+    declare};
 
 }  // namespace lbm::cli

@@ -1,9 +1,10 @@
 // lbm diff: where do two ways to compute the same thing part?
 //
-// The same tokens are evaluated twice, with two instruction sets, thread counts or batch sizes. Every named operation of the
-// forward pass reports its result; each row of it (one position) is hashed. Since all ways must give the same bits
-// (docs/numerics.md), the first operation whose hashes differ is where the fault is: what comes later only inherits it.
-// "First" goes by layer and operation, not by position, since a position depends on others only through earlier layers.
+// The same tokens are evaluated twice, with two instruction sets, thread counts or batch sizes.
+// Every named operation of the forward pass reports its result; each row of it (one position) is
+// hashed. Since all ways must give the same bits (docs/numerics.md), the first operation whose
+// hashes differ is where the fault is: what comes later only inherits it. "First" goes by layer and
+// operation, not by position, since a position depends on others only through earlier layers.
 #include <algorithm>
 #include <map>
 
@@ -25,7 +26,8 @@ struct DiffFlags {
   bool json = false;
 };
 
-// One operation of the forward pass, as it was met: `repeat` counts equal names within a layer and position.
+// One operation of the forward pass, as it was met: `repeat` counts equal names within a layer and
+// position.
 struct Operation {
   u32 layer = TraceSink::kNoLayer;
   std::string name;
@@ -37,7 +39,9 @@ struct Operation {
 };
 
 std::string to_text(const Operation& operation) {
-  std::string text = operation.layer == TraceSink::kNoLayer ? operation.name : format("layer %u, ", operation.layer) + operation.name;
+  std::string text = operation.layer == TraceSink::kNoLayer
+                         ? operation.name
+                         : format("layer %u, ", operation.layer) + operation.name;
   return operation.repeat == 0 ? text : text + format(" #%u", operation.repeat + 1);
 }
 
@@ -81,7 +85,8 @@ struct Side {
 
 void evaluate(Side& side, const std::vector<u32>& tokens) {
   LoadedModel model(side.flags, {.hash_file = false, .n_ctx_is_trained = true});
-  side.label = format("isa %s, %u threads, batch %u", model.kernels().name, model.n_thread(), model.session().n_batch());
+  side.label = format("isa %s, %u threads, batch %u", model.kernels().name, model.n_thread(),
+                      model.session().n_batch());
   LogitsDigest digest(model.kernels());
   model.session().set_trace(&side.trace);
   model.evaluate_all({tokens.data(), tokens.size()}, digest);
@@ -95,7 +100,8 @@ struct Difference {
   std::vector<u32> positions;
 };
 
-// The first operation, in the order of side a, with a row that differs. An operation that only one side has differs too.
+// The first operation, in the order of side a, with a row that differs. An operation that only one
+// side has differs too.
 Difference first_difference(const HashTrace& a, const HashTrace& b, u32 n_token) {
   std::vector<Operation> operations = a.operations();
   for (const Operation& extra : b.operations()) {
@@ -113,7 +119,8 @@ Difference first_difference(const HashTrace& a, const HashTrace& b, u32 n_token)
 }
 
 std::string positions_text(const std::vector<u32>& positions, usize n_token) {
-  std::string text = format("%zu of %zu positions, first %u", positions.size(), n_token, positions.front());
+  std::string text =
+      format("%zu of %zu positions, first %u", positions.size(), n_token, positions.front());
   return positions.size() == 1 ? format("position %u", positions.front()) : text;
 }
 
@@ -124,8 +131,8 @@ void print_trace(const Side& a, const Side& b, u32 n_token) {
       const std::string hash_b = b.trace.row(operation, pos);
       if (hash_a.empty() && hash_b.empty()) continue;
       write_stdout(format("%c pos %u %s %s %s\n", hash_a == hash_b ? ' ' : '!', pos,
-                          hash_a.empty() ? "-" : hash_a.c_str(), hash_b.empty() ? "-" : hash_b.c_str(),
-                          to_text(operation).c_str()));
+                          hash_a.empty() ? "-" : hash_a.c_str(),
+                          hash_b.empty() ? "-" : hash_b.c_str(), to_text(operation).c_str()));
     }
   }
 }
@@ -167,12 +174,15 @@ ExitCode run(const DiffFlags& flags) {
   if (flags.json) {
     print_json(out);
   } else {
-    std::string verdict = equal ? format("equal: %zu operations, %u tokens", a.trace.operations().size(), n_token)
-                                : std::string("different: the logits, though every operation agrees");
+    std::string verdict =
+        equal ? format("equal: %zu operations, %u tokens", a.trace.operations().size(), n_token)
+              : std::string("different: the logits, though every operation agrees");
     if (difference.found) {
-      verdict = "different: " + to_text(difference.operation) + " (" + positions_text(difference.positions, n_token) + ")";
+      verdict = "different: " + to_text(difference.operation) + " (" +
+                positions_text(difference.positions, n_token) + ")";
     }
-    write_stdout(verdict + "\n  a  " + a.digest + "  " + a.label + "\n  b  " + b.digest + "  " + b.label + "\n");
+    write_stdout(verdict + "\n  a  " + a.digest + "  " + a.label + "\n  b  " + b.digest + "  " +
+                 b.label + "\n");
   }
   return equal ? ExitCode::kOk : ExitCode::kRuntime;
 }
@@ -180,25 +190,35 @@ ExitCode run(const DiffFlags& flags) {
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<DiffFlags>();
   declare_model_path(app, flags->model.path);
-  app.add_option("--tokens", flags->tokens, "token ids: 1,2,3 ('-': from stdin)")->required()->type_name("IDS");
+  app.add_option("--tokens", flags->tokens, "token ids: 1,2,3 ('-': from stdin)")
+      ->required()
+      ->type_name("IDS");
   app.add_option("--isa", flags->isas, "kernels of side a, and given again, of side b")
       ->take_all()
       ->expected(1)
       ->type_name("NAME");
-  app.add_option("-t,--threads", flags->n_threads, "threads, once for both or twice")->take_all()->expected(1)->type_name("N");
-  app.add_option("-b,--batch,--batch-size", flags->n_batches, "tokens at once, once for both or twice")
+  app.add_option("-t,--threads", flags->n_threads, "threads, once for both or twice")
+      ->take_all()
+      ->expected(1)
+      ->type_name("N");
+  app.add_option("-b,--batch,--batch-size", flags->n_batches,
+                 "tokens at once, once for both or twice")
       ->take_all()
       ->expected(1)
       ->check(CLI::Range(1, 512))
       ->type_name("N");
-  app.add_option("-c,--ctx-size", flags->model.n_ctx, std::string("tokens of context (default: ") + kTrainedContextDefault + ")")
+  app.add_option("-c,--ctx-size", flags->model.n_ctx,
+                 std::string("tokens of context (default: ") + kTrainedContextDefault + ")")
       ->type_name("N");
   declare_kv(app, flags->model.kv);
-  app.add_flag("--trace", flags->trace, "list the hashes of every operation, '!' where they differ");
+  app.add_flag("--trace", flags->trace,
+               "list the hashes of every operation, '!' where they differ");
   app.add_flag("--json", flags->json, "one JSON object");
   return [flags] {
     for (const usize n : {flags->isas.size(), flags->n_threads.size(), flags->n_batches.size()}) {
-      if (n > 2) throw CommandError(ExitCode::kUsage, "there are two sides: --isa, -t and -b may be given twice at most");
+      if (n > 2)
+        throw CommandError(ExitCode::kUsage,
+                           "there are two sides: --isa, -t and -b may be given twice at most");
     }
     return run(*flags);
   };
@@ -206,7 +226,8 @@ Action declare(CLI::App& app) {
 
 }  // namespace
 
-const Command kDiffCommand = {"diff", "the first layer and operation where two ways to compute differ",
+const Command kDiffCommand = {"diff",
+                              "the first layer and operation where two ways to compute differ",
                               "  lbm diff -m model.gguf --tokens 1,2,3 --isa scalar --isa avx2\n"
                               "  lbm diff -m model.gguf --tokens 1,2,3 -t 1 -t 4 -b 1 -b 32\n\n"
                               "Exit code 0: every operation gave the same bits; 1: they differ.",

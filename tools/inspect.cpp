@@ -1,7 +1,7 @@
 // lbm inspect: what is in a model file, whether it runs here, and if not, the reason.
 //
-// A file whose container is sound is always reported, also when this build can not run it; a broken container is an error with
-// the place of the damage (exit code 3).
+// A file whose container is sound is always reported, also when this build can not run it; a broken
+// container is an error with the place of the damage (exit code 3).
 #include <algorithm>
 
 #include "core/chat/template.h"
@@ -22,9 +22,10 @@ struct InspectFlags {
   bool metadata = false;
 };
 
-// ---- metadata -------------------------------------------------------------------------------------------------------------
+// ---- metadata -----------------------------------------------------------------------------------
 
-// Scalars as they are; of arrays type and length only: vocabularies have a hundred thousand entries.
+// Scalars as they are; of arrays type and length only: vocabularies have a hundred thousand
+// entries.
 Json describe_value(const MetaValue& value) {
   switch (value.type) {
     case MetaType::kString: return to_string(value.text);
@@ -32,14 +33,16 @@ Json describe_value(const MetaValue& value) {
     case MetaType::kF32:
     case MetaType::kF64: return value.number;
     case MetaType::kArray:
-      return Json{{"array_of", to_string(meta_type_name(value.array.type))}, {"count", value.array.count}};
+      return Json{{"array_of", to_string(meta_type_name(value.array.type))},
+                  {"count", value.array.count}};
     default: return value.huge ? Json(static_cast<u64>(value.integer)) : Json(value.integer);
   }
 }
 
 Json describe_metadata(const ModelFile& file) {
   Json out = Json::object();
-  for (u32 i = 0; i < file.n_meta(); ++i) out[to_string(file.meta_key(i))] = describe_value(file.meta_value(i));
+  for (u32 i = 0; i < file.n_meta(); ++i)
+    out[to_string(file.meta_key(i))] = describe_value(file.meta_value(i));
   return out;
 }
 
@@ -48,7 +51,7 @@ Json text_or_null(const ModelFile& file, Str key) {
   return text.ok() ? Json(to_string(text.value())) : Json(nullptr);
 }
 
-// ---- parts of the report --------------------------------------------------------------------------------------------------
+// ---- parts of the report ------------------------------------------------------------------------
 
 Json describe_config(const ModelConfig& config) {
   static constexpr const char* kScaling[] = {"none", "linear", "yarn"};
@@ -95,13 +98,15 @@ Json describe_types(const ModelFile& file) {
   std::vector<Total> totals;
   for (u32 i = 0; i < file.n_tensor(); ++i) {
     const TensorInfo tensor = file.tensor(i);
-    auto total = std::find_if(totals.begin(), totals.end(), [&](const Total& t) { return t.type == tensor.dtype; });
+    auto total = std::find_if(totals.begin(), totals.end(),
+                              [&](const Total& t) { return t.type == tensor.dtype; });
     if (total == totals.end()) total = totals.insert(totals.end(), Total{tensor.dtype, 0, 0, 0});
     ++total->n_tensor;
     total->n_byte += tensor.n_byte;
     total->n_element += tensor.n_element();
   }
-  std::sort(totals.begin(), totals.end(), [](const Total& a, const Total& b) { return a.n_byte > b.n_byte; });
+  std::sort(totals.begin(), totals.end(),
+            [](const Total& a, const Total& b) { return a.n_byte > b.n_byte; });
   Json out = Json::array();
   for (const Total& total : totals) {
     const DTypeTraits traits = dtype_traits(total.type);
@@ -120,7 +125,7 @@ u64 n_parameter(const ModelFile& file) {
   return n;
 }
 
-// ---- the report -----------------------------------------------------------------------------------------------------------
+// ---- the report ---------------------------------------------------------------------------------
 
 class Inspection {
  public:
@@ -142,7 +147,8 @@ class Inspection {
     Result<ModelConfig> config = read_config(file);
     out_["config"] = config.ok() ? describe_config(config.value()) : problem(config.error());
     Result<const Tokenizer*> tokenizer = reader_.try_tokenizer();
-    out_["tokenizer"] = tokenizer.ok() ? describe_tokenizer(*tokenizer.value()) : problem(tokenizer.error());
+    out_["tokenizer"] =
+        tokenizer.ok() ? describe_tokenizer(*tokenizer.value()) : problem(tokenizer.error());
     out_["template"] = describe_template(file);
     out_["types"] = describe_types(file);
     out_["memory"] = nullptr;
@@ -160,7 +166,8 @@ class Inspection {
  private:
   Json problem(const Error& error) {
     const std::string text = describe(error, "");
-    if (std::find(problems_.begin(), problems_.end(), text) == problems_.end()) problems_.push_back(text);
+    if (std::find(problems_.begin(), problems_.end(), text) == problems_.end())
+      problems_.push_back(text);
     return nullptr;
   }
 
@@ -191,13 +198,16 @@ class Inspection {
     const u64 session_bytes = Session::bytes_needed(config, params, count_physical_cores());
     const u64 total = plan.value().n_byte + plan.value().chunk_bytes + session_bytes;
     const u64 available = PosixPages().bytes_free();
-    out_["memory"] = {{"weight_bytes", plan.value().n_byte}, {"load_bytes", plan.value().chunk_bytes},
-                      {"session_bytes", session_bytes},       {"n_ctx", params.n_ctx},
-                      {"kv", flags_.kv},                     {"total_bytes", total},
+    out_["memory"] = {{"weight_bytes", plan.value().n_byte},
+                      {"load_bytes", plan.value().chunk_bytes},
+                      {"session_bytes", session_bytes},
+                      {"n_ctx", params.n_ctx},
+                      {"kv", flags_.kv},
+                      {"total_bytes", total},
                       {"available_bytes", available}};
     if (total > available) {
-      problems_.push_back("needs " + format_bytes(total) + " of memory, " + format_bytes(available) +
-                          " are free: a smaller -c needs less");
+      problems_.push_back("needs " + format_bytes(total) + " of memory, " +
+                          format_bytes(available) + " are free: a smaller -c needs less");
     }
   }
 
@@ -207,13 +217,15 @@ class Inspection {
   std::vector<std::string> problems_;
 };
 
-// ---- as text --------------------------------------------------------------------------------------------------------------
+// ---- as text ------------------------------------------------------------------------------------
 
 std::string row(const char* label, const std::string& text) {
   return format("%-14s", label) + printable(to_str(text)) + "\n";
 }
 
-std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 std::string token_words(const char* label, const Json& token) {
   if (token.is_null()) return std::string(", no ") + label;
@@ -225,17 +237,21 @@ std::string model_rows(const Json& report) {
   const Json& config = report["config"];
   if (!config.is_null()) {
     out += row("context", config["n_ctx_train"].dump() + " tokens trained");
-    out += row("shape", config["n_layer"].dump() + " layers, n_embd " + config["n_embd"].dump() + ", n_ff " +
-                            config["n_ff"].dump() + ", heads " + config["n_head"].dump() + " (kv " +
-                            config["n_head_kv"].dump() + "), head_dim " + config["head_dim"].dump());
-    out += row("rope", "base " + config["rope"]["base"].dump() + ", " + config["rope"]["n_rot"].dump() +
-                           " dims, scaling " + text_of(config["rope"]["scaling"]));
+    out += row("shape", config["n_layer"].dump() + " layers, n_embd " + config["n_embd"].dump() +
+                            ", n_ff " + config["n_ff"].dump() + ", heads " +
+                            config["n_head"].dump() + " (kv " + config["n_head_kv"].dump() +
+                            "), head_dim " + config["head_dim"].dump());
+    out += row("rope", "base " + config["rope"]["base"].dump() + ", " +
+                           config["rope"]["n_rot"].dump() + " dims, scaling " +
+                           text_of(config["rope"]["scaling"]));
   }
   const Json& tokenizer = report["tokenizer"];
   if (!tokenizer.is_null()) {
-    out += row("tokenizer", text_of(tokenizer["model"]) + " / " + text_of(tokenizer["pre"]) + ", " +
-                                tokenizer["n_vocab"].dump() + " pieces" + token_words("BOS", tokenizer["bos"]) +
-                                token_words("EOS", tokenizer["eos"]) + (tokenizer["add_bos"] ? ", adds BOS" : ""));
+    out +=
+        row("tokenizer",
+            text_of(tokenizer["model"]) + " / " + text_of(tokenizer["pre"]) + ", " +
+                tokenizer["n_vocab"].dump() + " pieces" + token_words("BOS", tokenizer["bos"]) +
+                token_words("EOS", tokenizer["eos"]) + (tokenizer["add_bos"] ? ", adds BOS" : ""));
   }
   const Json& chat = report["template"];
   std::string words = "none in the file (ChatML is used)";
@@ -249,20 +265,23 @@ std::string model_rows(const Json& report) {
 std::string type_rows(const Json& types) {
   std::string out;
   for (const Json& type : types) {
-    out += row(out.empty() ? "types" : "", format("%-8s %5llu tensors %10s  %s", text_of(type["type"]).c_str(),
-                                                  static_cast<unsigned long long>(type["n_tensor"].get<u64>()),
-                                                  format_bytes(type["n_byte"].get<u64>()).c_str(),
-                                                  text_of(type["support"]).c_str()));
+    out += row(
+        out.empty() ? "types" : "",
+        format("%-8s %5llu tensors %10s  %s", text_of(type["type"]).c_str(),
+               static_cast<unsigned long long>(type["n_tensor"].get<u64>()),
+               format_bytes(type["n_byte"].get<u64>()).c_str(), text_of(type["support"]).c_str()));
   }
   return out;
 }
 
 std::string as_text(const Json& report, bool with_metadata) {
-  std::string out = row("file", text_of(report["file"]) + ", " + format_bytes(report["size_bytes"].get<u64>()));
-  out += row("format", "GGUF v" + report["version"].dump() + ", " + report["n_tensor"].dump() + " tensors, " +
-                           report["n_metadata"].dump() + " metadata keys");
+  std::string out =
+      row("file", text_of(report["file"]) + ", " + format_bytes(report["size_bytes"].get<u64>()));
+  out += row("format", "GGUF v" + report["version"].dump() + ", " + report["n_tensor"].dump() +
+                           " tensors, " + report["n_metadata"].dump() + " metadata keys");
   if (!report["name"].is_null()) out += row("name", text_of(report["name"]));
-  out += row("architecture", report["architecture"].is_null() ? "not given" : text_of(report["architecture"]));
+  out += row("architecture",
+             report["architecture"].is_null() ? "not given" : text_of(report["architecture"]));
   if (!report["license"].is_null()) out += row("license", text_of(report["license"]));
   out += row("parameters", format("%.1f million", report["n_parameter"].get<f64>() / 1e6));
   out += model_rows(report) + type_rows(report["types"]);
@@ -270,16 +289,17 @@ std::string as_text(const Json& report, bool with_metadata) {
   if (!memory.is_null()) {
     out += row("memory", format_bytes(memory["total_bytes"].get<u64>()) + " needed: weights " +
                              format_bytes(memory["weight_bytes"].get<u64>()) + ", session " +
-                             format_bytes(memory["session_bytes"].get<u64>()) + " for " + memory["n_ctx"].dump() +
-                             " tokens (kv " + text_of(memory["kv"]) + "); " +
-                             format_bytes(memory["available_bytes"].get<u64>()) + " free");
+                             format_bytes(memory["session_bytes"].get<u64>()) + " for " +
+                             memory["n_ctx"].dump() + " tokens (kv " + text_of(memory["kv"]) +
+                             "); " + format_bytes(memory["available_bytes"].get<u64>()) + " free");
   }
   out += row("runs here", report["runs"] ? "yes" : "no");
   for (const Json& problem : report["problems"]) out += row("", text_of(problem));
   if (with_metadata) {
     out += "\n";
     for (const auto& [key, value] : report["metadata"].items()) {
-      out += printable(to_str(key)) + " = " + printable(to_str(value.dump(-1, ' ', false, Json::error_handler_t::replace))) + "\n";
+      out += printable(to_str(key)) + " = " +
+             printable(to_str(value.dump(-1, ' ', false, Json::error_handler_t::replace))) + "\n";
     }
   }
   return out;
@@ -297,8 +317,13 @@ ExitCode run(const InspectFlags& flags) {
 
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<InspectFlags>();
-  app.add_option("FILE,-m,--model", flags->path, "model file (GGUF)")->required()->envname("LBM_MODEL")->type_name("FILE");
-  app.add_option("-c,--ctx-size", flags->n_ctx, "plan memory for N tokens (default: min(trained, 4096))")->type_name("N");
+  app.add_option("FILE,-m,--model", flags->path, "model file (GGUF)")
+      ->required()
+      ->envname("LBM_MODEL")
+      ->type_name("FILE");
+  app.add_option("-c,--ctx-size", flags->n_ctx,
+                 "plan memory for N tokens (default: min(trained, 4096))")
+      ->type_name("N");
   declare_kv(app, flags->kv);
   app.add_flag("--metadata", flags->metadata, "list the metadata too (--json always has it)");
   app.add_flag("--json", flags->json, "one JSON object");

@@ -12,7 +12,8 @@ namespace {
 
 std::atomic<bool> pending{false};
 std::atomic<void (*)()> restorer{nullptr};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<void (*)()>::is_always_lock_free,
+static_assert(std::atomic<bool>::is_always_lock_free &&
+                  std::atomic<void (*)()>::is_always_lock_free,
               "used in signal handlers");
 
 void on_interrupt(int) {
@@ -23,7 +24,8 @@ void on_interrupt(int) {
 
 void on_fatal(int signal_number) {
   restore_terminal();
-  // SA_RESETHAND restored the default action: the second delivery ends the process with the right status.
+  // SA_RESETHAND restored the default action: the second delivery ends the process with the right
+  // status.
   raise(signal_number);
 }
 
@@ -44,7 +46,8 @@ void set_terminal_restorer(void (*restore)()) {
   struct sigaction action = {};
   action.sa_handler = on_fatal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal_number : {SIGTERM, SIGHUP, SIGQUIT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
+  for (const int signal_number :
+       {SIGTERM, SIGHUP, SIGQUIT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
     sigaction(signal_number, &action, nullptr);
   }
 }

@@ -8,31 +8,40 @@
 
 namespace lbm::cli {
 
-// ---- flags ----------------------------------------------------------------------------------------------------------------
+// ---- flags --------------------------------------------------------------------------------------
 
 void declare_model_path(CLI::App& app, std::string& path) {
-  app.add_option("-m,--model", path, "model file (GGUF)")->required()->envname("LBM_MODEL")->type_name("FILE");
+  app.add_option("-m,--model", path, "model file (GGUF)")
+      ->required()
+      ->envname("LBM_MODEL")
+      ->type_name("FILE");
 }
 
 void declare_kv(CLI::App& app, std::string& kv) {
-  app.add_option("--kv", kv, "type of the KV cache (default: f16)")->check(CLI::IsMember({"f16", "f32"}))->type_name("f16|f32");
+  app.add_option("--kv", kv, "type of the KV cache (default: f16)")
+      ->check(CLI::IsMember({"f16", "f32"}))
+      ->type_name("f16|f32");
 }
 
 void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& context_default) {
   declare_model_path(app, flags.path);
-  app.add_option("-c,--ctx-size", flags.n_ctx, "tokens of context (default: " + context_default + ")")->type_name("N");
-  app.add_option("-b,--batch,--batch-size", flags.n_batch, format("tokens evaluated at once (default: %u)", flags.n_batch))
+  app.add_option("-c,--ctx-size", flags.n_ctx,
+                 "tokens of context (default: " + context_default + ")")
+      ->type_name("N");
+  app.add_option("-b,--batch,--batch-size", flags.n_batch,
+                 format("tokens evaluated at once (default: %u)", flags.n_batch))
       ->check(CLI::Range(1, 512))
       ->type_name("N");
   app.add_option("-t,--threads", flags.n_thread, "threads (default: physical cores)")
       ->check(CLI::Range(u32{1}, ThreadPool::kMaxThreads))
       ->type_name("N");
-  app.add_option("--isa", flags.isa, "kernels: auto, or a name of 'lbm version' (default: auto, the fastest by trial)")
+  app.add_option("--isa", flags.isa,
+                 "kernels: auto, or a name of 'lbm version' (default: auto, the fastest by trial)")
       ->type_name("NAME");
   declare_kv(app, flags.kv);
 }
 
-// ---- kernels --------------------------------------------------------------------------------------------------------------
+// ---- kernels ------------------------------------------------------------------------------------
 
 Result<const KernelTable*> find_kernels(const std::string& isa, Clock& clock) {
   const CpuFeatures features = detect_cpu_features();
@@ -42,7 +51,9 @@ Result<const KernelTable*> find_kernels(const std::string& isa, Clock& clock) {
   }
   const KernelTable* table = find_kernel_table(features, isa.c_str());
   if (table != nullptr) return table;
-  return fail(ErrorCode::kUnsupported, "no such kernels in this build, or the processor can not run them").about(to_str(isa));
+  return fail(ErrorCode::kUnsupported,
+              "no such kernels in this build, or the processor can not run them")
+      .about(to_str(isa));
 }
 
 const KernelTable& choose_kernels(const std::string& isa, Clock& clock) {
@@ -55,7 +66,7 @@ const KernelTable& choose_kernels(const std::string& isa, Clock& clock) {
   throw CommandError(ExitCode::kUsage, "--isa " + isa + ": not usable here; there are " + names);
 }
 
-// ---- loading --------------------------------------------------------------------------------------------------------------
+// ---- loading ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -67,7 +78,8 @@ class LoadProgress final : public LoadObserver {
     const u64 elapsed_us = clock_.now_us() - start_us_;
     const u64 percent = n_total == 0 ? 100 : n_done * 100 / n_total;
     const f64 rate = elapsed_us == 0 ? 0 : static_cast<f64>(n_done) / static_cast<f64>(elapsed_us);
-    line_.show(format("loading %3llu %%  %.0f MB/s", static_cast<unsigned long long>(percent), rate));
+    line_.show(
+        format("loading %3llu %%  %.0f MB/s", static_cast<unsigned long long>(percent), rate));
     return !interrupt_pending();
   }
 
@@ -101,7 +113,8 @@ LoadedModel::LoadedModel(const ModelFlags& flags, const LoadOptions& options)
   if (flags.n_ctx == 0 && options.n_ctx_is_trained) engine_options.n_ctx = trained_context(path_);
   const u64 start_us = clock_.now_us();
   LoadProgress progress(clock_);
-  expect(engine_->load(*source_, to_str(base_name(path_)), engine_options, &progress), path_, Stage::kModel);
+  expect(engine_->load(*source_, to_str(base_name(path_)), engine_options, &progress), path_,
+         Stage::kModel);
   load_us_ = clock_.now_us() - start_us;
 }
 
@@ -110,12 +123,14 @@ std::string LoadedModel::file_hash() const { return to_string(to_hex(engine_->fi
 void LoadedModel::check_tokens(Span<const u32> tokens) {
   const u32 n_free = session().n_ctx() - session().n_past();
   if (tokens.size() > n_free) {
-    throw_error(fail(ErrorCode::kContextFull, "more tokens than the context has room for, see -c:").with(tokens.size(), n_free),
+    throw_error(fail(ErrorCode::kContextFull, "more tokens than the context has room for, see -c:")
+                    .with(tokens.size(), n_free),
                 path_, Stage::kRun);
   }
   for (const u32 id : tokens) {
     if (id < config().n_vocab) continue;
-    throw CommandError(ExitCode::kUsage, format("token id %u is not in the vocabulary (0 to %u)", id, config().n_vocab - 1));
+    throw CommandError(ExitCode::kUsage, format("token id %u is not in the vocabulary (0 to %u)",
+                                                id, config().n_vocab - 1));
   }
 }
 
@@ -124,7 +139,8 @@ void LoadedModel::evaluate_all(Span<const u32> tokens, Session::LogitsSink& sink
   const usize step = session().n_batch();
   for (usize at = 0; at < tokens.size(); at += step) {
     if (interrupt_pending()) throw CommandError(ExitCode::kInterrupted, "interrupted");
-    expect(session().evaluate_all(tokens.slice(at, std::min(step, tokens.size() - at)), sink), path_, Stage::kRun);
+    expect(session().evaluate_all(tokens.slice(at, std::min(step, tokens.size() - at)), sink),
+           path_, Stage::kRun);
   }
 }
 
@@ -132,7 +148,8 @@ void LoadedModel::evaluate(Span<const u32> tokens) {
   check_tokens(tokens);
   const Session::Interrupt interrupt{[](void*) { return interrupt_pending(); }, nullptr};
   const Status status = session().evaluate(tokens, interrupt);
-  if (!status.ok() && status.error().code == ErrorCode::kCancelled) throw CommandError(ExitCode::kInterrupted, "interrupted");
+  if (!status.ok() && status.error().code == ErrorCode::kCancelled)
+    throw CommandError(ExitCode::kInterrupted, "interrupted");
   expect(status, path_, Stage::kRun);
 }
 
@@ -145,7 +162,7 @@ void LoadedModel::add_circumstances(Json& out) {
   out["model_sha256"] = file_hash();
 }
 
-// ---- digests and tokens ---------------------------------------------------------------------------------------------------
+// ---- digests and tokens -------------------------------------------------------------------------
 
 LogitsDigest::LogitsDigest(const KernelTable& kernels)
     : sha_(kernels.sha256_blocks != nullptr ? kernels.sha256_blocks : sha256_blocks_portable) {}
@@ -162,11 +179,13 @@ std::vector<u32> parse_tokens(const std::string& argument) {
     if (c == ',' || c == '[' || c == ']' || Str::is_space(c)) c = ' ';
   }
   std::vector<u32> tokens;
-  for (usize at = text.find_first_not_of(' '); at != std::string::npos; at = text.find_first_not_of(' ', at)) {
+  for (usize at = text.find_first_not_of(' '); at != std::string::npos;
+       at = text.find_first_not_of(' ', at)) {
     const usize end = std::min(text.find(' ', at), text.size());
     u64 id = 0;
     if (!parse_u64({text.data() + at, end - at}, id) || id > UINT32_MAX) {
-      throw CommandError(ExitCode::kUsage, "--tokens: '" + text.substr(at, end - at) + "' is no token id");
+      throw CommandError(ExitCode::kUsage,
+                         "--tokens: '" + text.substr(at, end - at) + "' is no token id");
     }
     tokens.push_back(static_cast<u32>(id));
     at = end;

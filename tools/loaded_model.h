@@ -1,5 +1,6 @@
-// A model loaded to run: the engine of the core with the memory, threads, kernels and clock of this machine, and the flags by
-// which a user chooses them. Every subcommand that evaluates tokens starts here.
+// A model loaded to run: the engine of the core with the memory, threads, kernels and clock of this
+// machine, and the flags by which a user chooses them. Every subcommand that evaluates tokens
+// starts here.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -20,12 +21,13 @@ struct ModelFlags {
   std::string path;
   std::string isa = "auto";
   std::string kv = "f16";
-  u32 n_ctx = 0;     // 0: the default of the command
+  u32 n_ctx = 0;  // 0: the default of the command
   u32 n_batch = 32;
   u32 n_thread = 0;  // 0: physical cores
 };
 
-// -m, -c, -b, -t, --isa, --kv. `context_default` is the help text of what -c stands for when it is absent.
+// -m, -c, -b, -t, --isa, --kv. `context_default` is the help text of what -c stands for when it is
+// absent.
 void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& context_default);
 // The parts, for commands that take some of them more than once.
 void declare_model_path(CLI::App& app, std::string& path);
@@ -33,17 +35,21 @@ void declare_kv(CLI::App& app, std::string& kv);
 inline constexpr const char* kChatContextDefault = "min(trained, 4096), less where memory is short";
 inline constexpr const char* kTrainedContextDefault = "all the model was trained for";
 
-[[nodiscard]] inline KvType kv_type_of(const std::string& name) { return name == "f32" ? KvType::kF32 : KvType::kF16; }
+[[nodiscard]] inline KvType kv_type_of(const std::string& name) {
+  return name == "f32" ? KvType::kF32 : KvType::kF16;
+}
 [[nodiscard]] inline std::string kv_name(KvType type) { return to_string(kv_type_name(type)); }
 
-// The kernels called `isa`, or the fastest by trial for "auto". Throws CommandError (kUsage) with the names there are.
+// The kernels called `isa`, or the fastest by trial for "auto". Throws CommandError (kUsage) with
+// the names there are.
 [[nodiscard]] const KernelTable& choose_kernels(const std::string& isa, Clock& clock);
 // The same as a Result, for the REPL. Errors: kUnsupported.
 [[nodiscard]] Result<const KernelTable*> find_kernels(const std::string& isa, Clock& clock);
 
 struct LoadOptions {
   bool hash_file = true;          // SHA-256 of the file on the way through
-  bool n_ctx_is_trained = false;  // without -c: n_ctx_train instead of the chat default (R13: n_ctx can change the logits)
+  bool n_ctx_is_trained = false;  // without -c: n_ctx_train instead of the chat default (R13: n_ctx
+                                  // can change the logits)
 };
 
 class LoadedModel {
@@ -62,12 +68,14 @@ class LoadedModel {
   [[nodiscard]] std::string file_hash() const;
   [[nodiscard]] u64 load_us() const { return load_us_; }
 
-  // Evaluates `tokens` after those before, all logits going to `sink`; a Ctrl-C ends the command between two batches.
+  // Evaluates `tokens` after those before, all logits going to `sink`; a Ctrl-C ends the command
+  // between two batches.
   void evaluate_all(Span<const u32> tokens, Session::LogitsSink& sink);
   // The same without logits.
   void evaluate(Span<const u32> tokens);
 
-  // The circumstances that belong beside every digest (R19): isa, threads, n_batch, n_ctx, kv, model_sha256.
+  // The circumstances that belong beside every digest (R19): isa, threads, n_batch, n_ctx, kv,
+  // model_sha256.
   void add_circumstances(Json& out);
 
  private:

@@ -1,6 +1,6 @@
-// lbm logits, lbm digest: evaluate given token ids and write all their logits, or the SHA-256 of those bytes (the eval digest,
-// docs/numerics.md R19). The digest is the same for every instruction set, thread count and batch size; comparing two lines of
-// `lbm digest` is how that is checked.
+// lbm logits, lbm digest: evaluate given token ids and write all their logits, or the SHA-256 of
+// those bytes (the eval digest, docs/numerics.md R19). The digest is the same for every instruction
+// set, thread count and batch size; comparing two lines of `lbm digest` is how that is checked.
 #include "tools/command.h"
 #include "tools/loaded_model.h"
 
@@ -18,7 +18,9 @@ struct LogitsFlags {
 class LogitsFile final : public Session::LogitsSink {
  public:
   explicit LogitsFile(OutputFile& out) : out_(out) {}
-  void on_logits(u32, Span<const f32> logits) override { out_.write(logits.data(), logits.size_bytes()); }
+  void on_logits(u32, Span<const f32> logits) override {
+    out_.write(logits.data(), logits.size_bytes());
+  }
 
  private:
   OutputFile& out_;
@@ -58,13 +60,16 @@ ExitCode print_digest(const LogitsFlags& flags) {
 
 void declare_common(CLI::App& app, LogitsFlags& flags) {
   declare_model_flags(app, flags.model, kTrainedContextDefault);
-  app.add_option("--tokens", flags.tokens, "token ids: 1,2,3 ('-': from stdin)")->required()->type_name("IDS");
+  app.add_option("--tokens", flags.tokens, "token ids: 1,2,3 ('-': from stdin)")
+      ->required()
+      ->type_name("IDS");
 }
 
 Action declare_logits(CLI::App& app) {
   auto flags = std::make_shared<LogitsFlags>();
   declare_common(app, *flags);
-  app.add_option("-o,--output", flags->output, "file of little-endian f32 [n_token][n_vocab], '-' for stdout")
+  app.add_option("-o,--output", flags->output,
+                 "file of little-endian f32 [n_token][n_vocab], '-' for stdout")
       ->required()
       ->type_name("FILE");
   return [flags] { return write_logits(*flags); };
@@ -79,14 +84,16 @@ Action declare_digest(CLI::App& app) {
 
 }  // namespace
 
-const Command kLogitsCommand = {"logits", "the logits of given tokens, as raw f32",
-                                "  lbm logits -m model.gguf --tokens 1,2,3 -o logits.f32\n"
-                                "  lbm logits -m model.gguf --tokens 1,2,3 --isa scalar --kv f32 -o logits.f32",
-                                declare_logits};
+const Command kLogitsCommand = {
+    "logits", "the logits of given tokens, as raw f32",
+    "  lbm logits -m model.gguf --tokens 1,2,3 -o logits.f32\n"
+    "  lbm logits -m model.gguf --tokens 1,2,3 --isa scalar --kv f32 -o logits.f32",
+    declare_logits};
 
-const Command kDigestCommand = {"digest", "SHA-256 of the logits of given tokens: the same on every machine",
-                                "  lbm digest -m model.gguf --tokens 1,2,3\n"
-                                "  lbm digest -m model.gguf --tokens 1,2,3 --isa scalar -t 1 -b 1   # the same digest",
-                                declare_digest};
+const Command kDigestCommand = {
+    "digest", "SHA-256 of the logits of given tokens: the same on every machine",
+    "  lbm digest -m model.gguf --tokens 1,2,3\n"
+    "  lbm digest -m model.gguf --tokens 1,2,3 --isa scalar -t 1 -b 1   # the same digest",
+    declare_digest};
 
 }  // namespace lbm::cli

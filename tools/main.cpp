@@ -1,6 +1,8 @@
-// lbm: the core of llm-baremetal as a Linux command. This file is the table of subcommands and the way in and out.
+// lbm: the core of llm-baremetal as a Linux command. This file is the table of subcommands and the
+// way in and out.
 //
-// Streams: data on stdout, messages on stderr. Exit codes: output.h. Every command is in the file of its name.
+// Streams: data on stdout, messages on stderr. Exit codes: output.h. Every command is in the file
+// of its name.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iterator>
@@ -12,9 +14,9 @@ namespace lbm::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kChatCommand,      &kRunCommand,      &kInspectCommand,  &kTokenizeCommand, &kDetokenizeCommand,
-    &kTemplateCommand,  &kLogitsCommand,   &kDigestCommand,   &kDiffCommand,     &kPerplexityCommand,
-    &kDequantizeCommand, &kBenchCommand,   &kVersionCommand,
+    &kChatCommand,       &kRunCommand,    &kInspectCommand, &kTokenizeCommand, &kDetokenizeCommand,
+    &kTemplateCommand,   &kLogitsCommand, &kDigestCommand,  &kDiffCommand,     &kPerplexityCommand,
+    &kDequantizeCommand, &kBenchCommand,  &kVersionCommand,
 };
 
 constexpr const char* kMainExamples =
@@ -31,7 +33,8 @@ constexpr const char* kMainFooter =
 // Examples come before the options: most readers want to copy a line, not to learn a grammar.
 class ExampleFirst : public CLI::Formatter {
  public:
-  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
     if (mode == CLI::AppFormatMode::Sub) return make_expanded(app);
     std::string out = app->get_description() + "\n\nExamples:\n" + examples_ + "\n\n";
     out += make_usage(app, name);
@@ -41,7 +44,8 @@ class ExampleFirst : public CLI::Formatter {
     out += make_footer(app);
     return out;
   }
-  // Only the name of the value: ranges are in the messages of those who leave them, and in docs/cli.md.
+  // Only the name of the value: ranges are in the messages of those who leave them, and in
+  // docs/cli.md.
   std::string make_option_opts(const CLI::Option* option) const override {
     if (option->get_type_size() == 0) return {};
     const std::string type = option->get_type_name();
@@ -74,7 +78,8 @@ int run(int argc, char** argv) {
   for (const Command* command : kCommands) {
     CLI::App* sub = app.add_subcommand(command->name, command->summary);
     sub->formatter(std::make_shared<ExampleFirst>(command->examples));
-    sub->add_flag_callback("-q,--quiet", [] { set_quiet(true); }, "no messages on stderr except errors");
+    sub->add_flag_callback(
+        "-q,--quiet", [] { set_quiet(true); }, "no messages on stderr except errors");
     sub->footer("");
     Action action = command->declare(*sub);
     sub->final_callback([&chosen, action] { chosen = action; });

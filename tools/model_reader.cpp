@@ -8,7 +8,8 @@
 namespace lbm::cli {
 namespace {
 
-// Metadata is at most 64 MiB (core/format/limits.h); the indexes of a tokenizer stay below ten times that.
+// Metadata is at most 64 MiB (core/format/limits.h); the indexes of a tokenizer stay below ten
+// times that.
 constexpr u64 kReaderMemory = 4 * kGiB;
 
 }  // namespace
@@ -18,8 +19,12 @@ std::unique_ptr<FileSource> open_model_source(const std::string& path) {
 }
 
 ModelReader::ModelReader(const std::string& path)
-    : path_(path), memory_(kReaderMemory), arena_(memory_.span()), source_(open_model_source(path)) {
-  file_ = std::make_unique<ModelFile>(expect(ModelFile::open(*source_, arena_), path_, Stage::kModel));
+    : path_(path),
+      memory_(kReaderMemory),
+      arena_(memory_.span()),
+      source_(open_model_source(path)) {
+  file_ =
+      std::make_unique<ModelFile>(expect(ModelFile::open(*source_, arena_), path_, Stage::kModel));
 }
 
 Result<const Tokenizer*> ModelReader::try_tokenizer() {
@@ -33,12 +38,14 @@ Result<const Tokenizer*> ModelReader::try_tokenizer() {
 
 const Tokenizer& ModelReader::tokenizer() { return *expect(try_tokenizer(), path_, Stage::kModel); }
 
-std::vector<u32> encode_text(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options) {
+std::vector<u32> encode_text(const Tokenizer& tokenizer, const std::string& text,
+                             EncodeOptions options) {
   ReservedMemory memory(tokenizer.scratch_bytes(text.size()) + kMiB);
   Arena scratch(memory.span());
   std::vector<u32> ids(text.size() + 3);
-  const u32 n = expect(tokenizer.encode(to_str(text), options, Span<u32>(ids.data(), ids.size()), scratch), "",
-                       Stage::kRun);
+  const u32 n =
+      expect(tokenizer.encode(to_str(text), options, Span<u32>(ids.data(), ids.size()), scratch),
+             "", Stage::kRun);
   ids.resize(n);
   return ids;
 }
@@ -46,12 +53,14 @@ std::vector<u32> encode_text(const Tokenizer& tokenizer, const std::string& text
 std::string decode_ids(const Tokenizer& tokenizer, const std::vector<u32>& ids) {
   for (const u32 id : ids) {
     if (id < tokenizer.n_vocab()) continue;
-    throw CommandError(ExitCode::kUsage, format("token id %u is not in the vocabulary (0 to %u)", id, tokenizer.n_vocab() - 1));
+    throw CommandError(ExitCode::kUsage, format("token id %u is not in the vocabulary (0 to %u)",
+                                                id, tokenizer.n_vocab() - 1));
   }
   std::string text(ids.size() * tokenizer.max_piece_bytes() + 1, '\0');
-  const Str decoded = expect(tokenizer.decode(Span<const u32>(ids.data(), ids.size()), /*show_special=*/true,
-                                              /*at_start=*/true, Span<char>(text.data(), text.size())),
-                             "", Stage::kRun);
+  const Str decoded =
+      expect(tokenizer.decode(Span<const u32>(ids.data(), ids.size()), /*show_special=*/true,
+                              /*at_start=*/true, Span<char>(text.data(), text.size())),
+             "", Stage::kRun);
   return to_string(decoded);
 }
 
@@ -62,7 +71,9 @@ std::string read_stdin() {
     const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof(buffer));
     if (n == 0) return text;
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw CommandError(ExitCode::kRuntime, std::string("standard input: ") + std::strerror(errno));
+    if (n < 0)
+      throw CommandError(ExitCode::kRuntime,
+                         std::string("standard input: ") + std::strerror(errno));
     text.append(buffer, static_cast<usize>(n));
   }
 }

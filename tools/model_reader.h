@@ -1,4 +1,5 @@
-// A model file opened for what it says about itself: metadata, tensor table, tokenizer. No weights are read.
+// A model file opened for what it says about itself: metadata, tensor table, tokenizer. No weights
+// are read.
 #pragma once
 
 #include <memory>
@@ -39,8 +40,10 @@ class ModelReader {
 [[nodiscard]] std::unique_ptr<FileSource> open_model_source(const std::string& path);
 
 // Encodes `text`; ids in order. Throws on an error of the tokenizer.
-[[nodiscard]] std::vector<u32> encode_text(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options);
-// The bytes that `ids` stand for, control tokens spelled out. Throws CommandError (kUsage) for an id beyond the vocabulary.
+[[nodiscard]] std::vector<u32> encode_text(const Tokenizer& tokenizer, const std::string& text,
+                                           EncodeOptions options);
+// The bytes that `ids` stand for, control tokens spelled out. Throws CommandError (kUsage) for an
+// id beyond the vocabulary.
 [[nodiscard]] std::string decode_ids(const Tokenizer& tokenizer, const std::vector<u32>& ids);
 
 // Reads a whole stream or file; throws CommandError on an I/O error. "-" is stdin.

@@ -48,14 +48,17 @@ void write_stdout(const void* data, usize size) {
   while (size != 0) {
     const ssize_t n = ::write(STDOUT_FILENO, at, size);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (n < 0) throw CommandError(ExitCode::kRuntime, std::string("standard output: ") + std::strerror(errno));
+    if (n < 0)
+      throw CommandError(ExitCode::kRuntime,
+                         std::string("standard output: ") + std::strerror(errno));
     at += n;
     size -= static_cast<usize>(n);
   }
 }
 
 OutputFile::OutputFile(const std::string& path)
-    : path_(path == "-" ? "standard output" : path), file_(path == "-" ? stdout : std::fopen(path.c_str(), "wb")) {
+    : path_(path == "-" ? "standard output" : path),
+      file_(path == "-" ? stdout : std::fopen(path.c_str(), "wb")) {
   if (file_ == nullptr) throw CommandError(ExitCode::kRuntime, path_ + ": " + std::strerror(errno));
 }
 
@@ -75,7 +78,9 @@ void OutputFile::close() {
   if (error_ != 0) throw CommandError(ExitCode::kRuntime, path_ + ": " + std::strerror(error_));
 }
 
-std::string json_line(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string json_line(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 void print_json(const Json& value) { write_stdout(json_line(value)); }
 

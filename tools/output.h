@@ -1,4 +1,5 @@
-// What lbm says and how it ends: data on stdout, messages on stderr, one exit code for each way to fail.
+// What lbm says and how it ends: data on stdout, messages on stderr, one exit code for each way to
+// fail.
 #pragma once
 
 #include <cstdio>
@@ -11,7 +12,8 @@
 
 namespace lbm::cli {
 
-// Keys stay in the order in which they were set or read: templates iterate over them, and people read them.
+// Keys stay in the order in which they were set or read: templates iterate over them, and people
+// read them.
 using Json = nlohmann::ordered_json;
 
 enum class ExitCode : int {
@@ -27,21 +29,24 @@ enum class ExitCode : int {
 // Ends the command: main() shows the message on stderr and exits with the code.
 class CommandError : public std::runtime_error {
  public:
-  CommandError(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  CommandError(ExitCode code, const std::string& message)
+      : std::runtime_error(message), code_(code) {}
   [[nodiscard]] ExitCode code() const { return code_; }
 
  private:
   ExitCode code_;
 };
 
-// What was going on when the core reported an Error; decides the exit code where the error alone does not.
+// What was going on when the core reported an Error; decides the exit code where the error alone
+// does not.
 enum class Stage : u8 {
   kModel,  // a model file was being opened, checked or loaded
   kUsage,  // what a person gave was being checked
   kRun,    // anything else
 };
 
-// "file.gguf: tensor 'blk.3.ffn_up.weight': offset 912 (limit 900) [bad_offset]", without the prefix where `subject` is empty.
+// "file.gguf: tensor 'blk.3.ffn_up.weight': offset 912 (limit 900) [bad_offset]", without the
+// prefix where `subject` is empty.
 [[nodiscard]] std::string describe(const Error& error, const std::string& subject);
 [[nodiscard]] ExitCode exit_code_for(const Error& error, Stage stage);
 [[noreturn]] void throw_error(const Error& error, const std::string& subject, Stage stage);
@@ -55,11 +60,13 @@ T expect(Result<T> result, const std::string& subject, Stage stage) {
   return std::move(result.value());
 }
 
-// stdout, unbuffered as far as the caller can see: a failed write ends the command (ENOSPC must not pass as success).
+// stdout, unbuffered as far as the caller can see: a failed write ends the command (ENOSPC must not
+// pass as success).
 void write_stdout(const void* data, usize size);
 inline void write_stdout(const std::string& text) { write_stdout(text.data(), text.size()); }
-// A file of results, "-" for stdout. Opening throws CommandError (kRuntime); a failed write is remembered and thrown by close(),
-// because write() is called from inside the core, which no exception may cross.
+// A file of results, "-" for stdout. Opening throws CommandError (kRuntime); a failed write is
+// remembered and thrown by close(), because write() is called from inside the core, which no
+// exception may cross.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -81,7 +88,8 @@ class OutputFile {
 void print_json(const Json& value);
 [[nodiscard]] std::string json_line(const Json& value);
 
-// A message for a person, one line on stderr, with "lbm: " in front. notice() is silent under -q (set_quiet).
+// A message for a person, one line on stderr, with "lbm: " in front. notice() is silent under -q
+// (set_quiet).
 void notice(const std::string& message);
 void set_quiet(bool quiet);
 

@@ -1,8 +1,9 @@
 // lbm perplexity: how surprised a model is by a text; lower is better.
 //
-// The text is encoded once, without BOS and with special tokens as plain text. It is cut into windows of n_ctx tokens; each is
-// evaluated from an empty context, and the second half of it is scored: the logits at positions n_ctx/2 .. n_ctx-2 predict the
-// token that follows. This is what llama-perplexity computes, so its figures compare. The log-softmax is f64.
+// The text is encoded once, without BOS and with special tokens as plain text. It is cut into
+// windows of n_ctx tokens; each is evaluated from an empty context, and the second half of it is
+// scored: the logits at positions n_ctx/2 .. n_ctx-2 predict the token that follows. This is what
+// llama-perplexity computes, so its figures compare. The log-softmax is f64.
 #include <cmath>
 
 #include "core/base/sha256.h"
@@ -67,11 +68,14 @@ ExitCode run(const PerplexityFlags& flags) {
   const std::vector<u32> tokens = encode_text(model.tokenizer(), text, {});
   const usize n_window_all = tokens.size() / n_ctx;
   if (n_window_all == 0) {
-    throw CommandError(ExitCode::kUsage, flags.text_path + format(": %zu tokens are less than one window of %u (-c)",
-                                                                  tokens.size(), n_ctx));
+    throw CommandError(ExitCode::kUsage,
+                       flags.text_path + format(": %zu tokens are less than one window of %u (-c)",
+                                                tokens.size(), n_ctx));
   }
-  const usize n_window = flags.n_chunk == 0 ? n_window_all : std::min<usize>(flags.n_chunk, n_window_all);
-  notice(format("%zu tokens, %zu of %zu windows of %u", tokens.size(), n_window, n_window_all, n_ctx));
+  const usize n_window =
+      flags.n_chunk == 0 ? n_window_all : std::min<usize>(flags.n_chunk, n_window_all);
+  notice(
+      format("%zu tokens, %zu of %zu windows of %u", tokens.size(), n_window, n_window_all, n_ctx));
   WindowScore score;
   const u64 start_us = model.clock().now_us();
   for (usize i = 0; i < n_window; ++i) {
@@ -81,7 +85,8 @@ ExitCode run(const PerplexityFlags& flags) {
     // Logits cost as much as a few layers; the first half's are not needed.
     model.evaluate(window.first(n_ctx / 2));
     model.evaluate_all(window.from(n_ctx / 2), score);
-    notice(format("[%zu/%zu] ppl %.4f +- %.4f", i + 1, n_window, score.perplexity(), score.standard_error()));
+    notice(format("[%zu/%zu] ppl %.4f +- %.4f", i + 1, n_window, score.perplexity(),
+                  score.standard_error()));
   }
   const f64 seconds = static_cast<f64>(model.clock().now_us() - start_us) / 1e6;
   Json out;
@@ -98,7 +103,8 @@ ExitCode run(const PerplexityFlags& flags) {
     print_json(out);
   } else {
     write_stdout(format("ppl %.4f +- %.4f  (%zu windows of %u tokens, kv %s)\n", score.perplexity(),
-                        score.standard_error(), n_window, n_ctx, kv_name(model.session().kv_type()).c_str()));
+                        score.standard_error(), n_window, n_ctx,
+                        kv_name(model.session().kv_type()).c_str()));
   }
   return ExitCode::kOk;
 }
@@ -108,17 +114,21 @@ Action declare(CLI::App& app) {
   flags->model.n_ctx = 512;
   flags->model.n_batch = 128;
   declare_model_flags(app, flags->model, "512, as llama-perplexity has it");
-  app.add_option("-f,--file", flags->text_path, "text to score, '-' for stdin")->required()->type_name("FILE");
-  app.add_option("--chunks", flags->n_chunk, "score only the first N windows (default: all)")->type_name("N");
+  app.add_option("-f,--file", flags->text_path, "text to score, '-' for stdin")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--chunks", flags->n_chunk, "score only the first N windows (default: all)")
+      ->type_name("N");
   app.add_flag("--json", flags->json, "one JSON object");
   return [flags] { return run(*flags); };
 }
 
 }  // namespace
 
-const Command kPerplexityCommand = {"perplexity", "perplexity of a text, as llama-perplexity computes it",
-                                    "  lbm perplexity -m model.gguf -f text.txt -c 512\n"
-                                    "  lbm perplexity -m model.gguf -f text.txt -c 512 --chunks 20 --json",
-                                    declare};
+const Command kPerplexityCommand = {
+    "perplexity", "perplexity of a text, as llama-perplexity computes it",
+    "  lbm perplexity -m model.gguf -f text.txt -c 512\n"
+    "  lbm perplexity -m model.gguf -f text.txt -c 512 --chunks 20 --json",
+    declare};
 
 }  // namespace lbm::cli

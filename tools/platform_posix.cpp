@@ -26,8 +26,10 @@ void (*panic_hook)() = nullptr;
 
 void panic(const char* what, const char* file, u32 line) {
   if (panic_hook != nullptr) panic_hook();
-  std::fprintf(stderr, "lbm: broken invariant: %s\n  at %s:%u\nThis is a bug in lbm, not in your model or command.\n", what,
-               file, line);
+  std::fprintf(stderr,
+               "lbm: broken invariant: %s\n  at %s:%u\nThis is a bug in lbm, not in your model or "
+               "command.\n",
+               what, file, line);
   std::abort();
 }
 
@@ -37,7 +39,7 @@ namespace fs = std::filesystem;
 
 void set_panic_hook(void (*hook)()) { panic_hook = hook; }
 
-// ---- files ----------------------------------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<FileSource>> FileSource::open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -60,8 +62,8 @@ Status FileSource::read(u64 offset, Span<u8> out) {
   if (offset > size_) return fail(ErrorCode::kTruncated, "the file ends early").at(size_);
   usize n_done = 0;
   while (n_done < out.size()) {
-    const ssize_t n =
-        pread(descriptor_, out.data() + n_done, out.size() - n_done, static_cast<off_t>(offset + n_done));
+    const ssize_t n = pread(descriptor_, out.data() + n_done, out.size() - n_done,
+                            static_cast<off_t>(offset + n_done));
     if (n < 0) {
       if (errno == EINTR) continue;
       return fail(ErrorCode::kIo, "read error").at(offset + n_done);
@@ -80,7 +82,7 @@ Status MemorySource::read(u64 offset, Span<u8> out) {
   return {};
 }
 
-// ---- memory ---------------------------------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -121,7 +123,8 @@ u64 control_group_left() {
 }
 
 Span<u8> map_anonymous(u64 bytes) {
-  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return {};
   return {static_cast<u8*>(base), bytes};
 }
@@ -130,8 +133,10 @@ Span<u8> map_anonymous(u64 bytes) {
 
 Result<Span<u8>> PosixPages::take(u64 bytes, const char* what) {
   u64 rounded = 0;
-  if (bytes == 0 || !checked_align(bytes, kHugePage, rounded)) return fail(ErrorCode::kInvalidArgument, what).with(bytes);
-  // Weights are streamed through on every token: huge pages save the page-table walks. Small ranges stay small.
+  if (bytes == 0 || !checked_align(bytes, kHugePage, rounded))
+    return fail(ErrorCode::kInvalidArgument, what).with(bytes);
+  // Weights are streamed through on every token: huge pages save the page-table walks. Small ranges
+  // stay small.
   const u64 size = bytes >= 2 * kHugePage ? rounded : align_up(bytes, 4 * kKiB);
   const u64 free_bytes = bytes_free();
   if (size > free_bytes) return fail(ErrorCode::kOutOfMemory, what).with(bytes, free_bytes);
@@ -162,7 +167,7 @@ ReservedMemory::~ReservedMemory() {
   if (!range_.empty()) munmap(range_.data(), range_.size());
 }
 
-// ---- time -----------------------------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 
 u64 PosixClock::now_us() {
   struct timespec now = {};
@@ -179,7 +184,7 @@ std::string local_time_text() {
   return text;
 }
 
-// ---- folders --------------------------------------------------------------------------------------------------------------
+// ---- folders ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -195,7 +200,8 @@ bool has_model_suffix(const std::string& name) {
 std::vector<std::string> model_names(const fs::path& folder, const std::string& prefix) {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     std::error_code ignored;
     if (has_model_suffix(name) && entry->is_regular_file(ignored)) names.push_back(prefix + name);
@@ -208,7 +214,8 @@ std::vector<std::string> model_names(const fs::path& folder, const std::string& 
 
 u32 DirectoryVolume::list_models(Span<FileEntry> out) {
   std::vector<std::string> names = model_names(root_, "");
-  for (std::string& name : model_names(fs::path(root_) / "models", "models/")) names.push_back(std::move(name));
+  for (std::string& name : model_names(fs::path(root_) / "models", "models/"))
+    names.push_back(std::move(name));
   u32 n = 0;
   for (const std::string& name : names) {
     if (n == out.size()) break;
@@ -228,10 +235,12 @@ u32 DirectoryVolume::list_models(Span<FileEntry> out) {
 Result<ByteSource*> DirectoryVolume::open(u32 volume, Str path) {
   const std::string name(path.data(), path.size());
   if (volume != 0) return fail(ErrorCode::kNotFound, "no such volume").about(path).with(volume);
-  // The folder first, its models/ next, then the name as it stands: /model NAME needs no path, and a path works too.
+  // The folder first, its models/ next, then the name as it stands: /model NAME needs no path, and
+  // a path works too.
   Result<std::unique_ptr<FileSource>> file = FileSource::open((fs::path(root_) / name).string());
   if (file.ok()) return keep(std::move(file.value()));
-  Result<std::unique_ptr<FileSource>> below = FileSource::open((fs::path(root_) / "models" / name).string());
+  Result<std::unique_ptr<FileSource>> below =
+      FileSource::open((fs::path(root_) / "models" / name).string());
   if (below.ok()) return keep(std::move(below.value()));
   Result<std::unique_ptr<FileSource>> typed = FileSource::open(name);
   if (typed.ok()) return keep(std::move(typed.value()));
@@ -244,7 +253,8 @@ ByteSource* DirectoryVolume::keep(std::unique_ptr<FileSource> file) {
 }
 
 void DirectoryVolume::close(ByteSource* source) {
-  std::erase_if(open_, [&](const std::unique_ptr<FileSource>& file) { return file.get() == source; });
+  std::erase_if(open_,
+                [&](const std::unique_ptr<FileSource>& file) { return file.get() == source; });
 }
 
 }  // namespace cli

@@ -1,7 +1,8 @@
-// The world of a Linux process, as core/platform.h asks for it: files, memory, time and folders of models.
+// The world of a Linux process, as core/platform.h asks for it: files, memory, time and folders of
+// models.
 //
-// The thread pool and the terminal, which carry ideas of their own, are in thread_pool.h and terminal.h. panic() (check.h)
-// is defined here: a message on stderr and abort().
+// The thread pool and the terminal, which carry ideas of their own, are in thread_pool.h and
+// terminal.h. panic() (check.h) is defined here: a message on stderr and abort().
 #pragma once
 
 #include <memory>
@@ -12,8 +13,8 @@
 
 namespace lbm::cli {
 
-// One open file, read with pread(2): no position is shared, nothing is mapped, and a file that shrinks while it is read gives
-// kTruncated instead of a SIGBUS.
+// One open file, read with pread(2): no position is shared, nothing is mapped, and a file that
+// shrinks while it is read gives kTruncated instead of a SIGBUS.
 class FileSource final : public ByteSource {
  public:
   // Errors: kNotFound  there is no such file.   kIo  it can not be opened, or is no regular file.
@@ -44,8 +45,9 @@ class MemorySource final : public ByteSource {
   Span<const u8> bytes_;
 };
 
-// Anonymous mappings. They are reserved without swap space behind them, so take() itself compares with what the machine, the
-// control group and RLIMIT_AS leave: a refusal with numbers instead of the out-of-memory killer.
+// Anonymous mappings. They are reserved without swap space behind them, so take() itself compares
+// with what the machine, the control group and RLIMIT_AS leave: a refusal with numbers instead of
+// the out-of-memory killer.
 class PosixPages final : public Pages {
  public:
   [[nodiscard]] Result<Span<u8>> take(u64 bytes, const char* what) override;
@@ -54,8 +56,8 @@ class PosixPages final : public Pages {
   [[nodiscard]] u64 largest_free() const override { return bytes_free(); }
 };
 
-// Address space for one arena whose final size is not known when it starts; pages become real as they are written.
-// `bytes` is a limit, not a cost. Given back by the destructor.
+// Address space for one arena whose final size is not known when it starts; pages become real as
+// they are written. `bytes` is a limit, not a cost. Given back by the destructor.
 class ReservedMemory {
  public:
   explicit ReservedMemory(u64 bytes);
@@ -78,8 +80,9 @@ class PosixClock final : public Clock {
 // The local time as chat templates see it: "2025-06-15T12:34:56".
 [[nodiscard]] std::string local_time_text();
 
-// The model files of one folder and of its models/ (files in the folder itself first, each part in byte order of the names).
-// open() also takes a path outside of it: absolute, or relative to the working directory, as a person types it.
+// The model files of one folder and of its models/ (files in the folder itself first, each part in
+// byte order of the names). open() also takes a path outside of it: absolute, or relative to the
+// working directory, as a person types it.
 class DirectoryVolume final : public Volume {
  public:
   explicit DirectoryVolume(std::string root) : root_(std::move(root)) {}
@@ -95,7 +98,8 @@ class DirectoryVolume final : public Volume {
   std::vector<std::unique_ptr<FileSource>> open_;
 };
 
-// Called by panic() before it aborts; the terminal puts itself in order there. One function, null for none.
+// Called by panic() before it aborts; the terminal puts itself in order there. One function, null
+// for none.
 void set_panic_hook(void (*hook)());
 
 }  // namespace lbm::cli

@@ -1,7 +1,8 @@
 // lbm run: one prompt, one answer.
 //
-// Text streams to stdout as it is made; with --json nothing is printed until the one object at the end. Chat and raw differ in
-// who writes the prompt: the model's template around a user message, or the user alone, control tokens included.
+// Text streams to stdout as it is made; with --json nothing is printed until the one object at the
+// end. Chat and raw differ in who writes the prompt: the model's template around a user message, or
+// the user alone, control tokens included.
 #include <unistd.h>
 
 #include <exception>
@@ -46,7 +47,8 @@ class AnswerSink final : public GenerateSink {
   bool on_text(Str utf8) override {
     text_.append(utf8.data(), utf8.size());
     if (!stream_) return true;
-    // The core is below us on the stack and knows no exceptions: end the answer, and throw when it has returned.
+    // The core is below us on the stack and knows no exceptions: end the answer, and throw when it
+    // has returned.
     try {
       // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
       write_stdout(terminal_ ? printable(utf8) : to_string(utf8));
@@ -82,7 +84,9 @@ std::string read_prompt(const RunFlags& flags) {
   if (flags.has_prompt && flags.prompt != "-") return flags.prompt;
   if (!flags.prompt_path.empty()) return without_final_newline(read_file(flags.prompt_path));
   if (!flags.has_prompt && isatty(STDIN_FILENO) == 1) {
-    throw CommandError(ExitCode::kUsage, "no prompt: give one with -p TEXT, or pipe it in. To talk to the model: lbm chat");
+    throw CommandError(
+        ExitCode::kUsage,
+        "no prompt: give one with -p TEXT, or pipe it in. To talk to the model: lbm chat");
   }
   return without_final_newline(read_stdin());
 }
@@ -96,32 +100,41 @@ GenerateOptions generate_options(const RunFlags& flags) {
   return options;
 }
 
-// The prompt as a user's message in the model's own template, by the same path as a turn of the REPL.
-GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFlags& flags, const std::string& prompt,
-                          AnswerSink& sink, Session::Interrupt interrupt) {
+// The prompt as a user's message in the model's own template, by the same path as a turn of the
+// REPL.
+GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFlags& flags,
+                          const std::string& prompt, AnswerSink& sink,
+                          Session::Interrupt interrupt) {
   const u64 text_bytes = prompt.size() + u64{model.session().n_ctx()} * 16 + 64 * kKiB;
   Conversation& conversation =
       *expect(Conversation::create(with.scratch, text_bytes), "conversation", Stage::kRun);
   expect(conversation.set_system(to_str(flags.system)), "--system", Stage::kUsage);
   const std::string now = local_time_text();
   conversation.set_now(to_str(now));
-  Result<GenerateStats> stats = conversation.say(with, model.engine().chat_template(), to_str(prompt),
-                                                 generate_options(flags), sink, interrupt);
+  Result<GenerateStats> stats =
+      conversation.say(with, model.engine().chat_template(), to_str(prompt),
+                       generate_options(flags), sink, interrupt);
   if (!stats.ok() && stats.error().code == ErrorCode::kTemplate) {
     throw CommandError(ExitCode::kRuntime,
-                       "the model's chat template refused: " + printable(conversation.exception()) + " (--raw does without)");
+                       "the model's chat template refused: " + printable(conversation.exception()) +
+                           " (--raw does without)");
   }
   return expect(std::move(stats), "prompt", Stage::kRun);
 }
 
-GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFlags& flags, const std::string& prompt,
-                         AnswerSink& sink, Session::Interrupt interrupt) {
-  if (!flags.system.empty()) throw CommandError(ExitCode::kUsage, "--system needs a chat template; this prompt is raw");
-  const std::vector<u32> ids = encode_text(model.tokenizer(), prompt, {.add_special = true, .parse_special = true});
-  return expect(generate(with, {ids.data(), ids.size()}, generate_options(flags), sink, interrupt), "prompt", Stage::kRun);
+GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFlags& flags,
+                         const std::string& prompt, AnswerSink& sink,
+                         Session::Interrupt interrupt) {
+  if (!flags.system.empty())
+    throw CommandError(ExitCode::kUsage, "--system needs a chat template; this prompt is raw");
+  const std::vector<u32> ids =
+      encode_text(model.tokenizer(), prompt, {.add_special = true, .parse_special = true});
+  return expect(generate(with, {ids.data(), ids.size()}, generate_options(flags), sink, interrupt),
+                "prompt", Stage::kRun);
 }
 
-Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStats& stats, const SamplerParams& sampler) {
+Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStats& stats,
+                  const SamplerParams& sampler) {
   const Span<const u32> evaluated = model.session().tokens();
   const usize n_prompt = std::min<usize>(stats.n_prompt, evaluated.size());
   Json out;
@@ -142,11 +155,15 @@ Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStat
 }
 
 void print_stats(LoadedModel& model, const GenerateStats& stats, const SamplerParams& sampler) {
-  notice(format("%u prompt tokens at %.1f tok/s, %u tokens at %.1f tok/s, context %u/%u, %s", stats.n_prompt,
-                stats.prefill_rate(), stats.n_output, stats.decode_rate(), model.session().n_past(),
-                model.session().n_ctx(), to_string(stop_reason_name(stats.stop)).c_str()) +
-         (sampler.temperature > 0 ? format(", seed %llu", static_cast<unsigned long long>(sampler.seed)) : ""));
-  if (stats.stop == StopReason::kContext) notice("the context is full: the answer ends early (enlarge -c)");
+  notice(format("%u prompt tokens at %.1f tok/s, %u tokens at %.1f tok/s, context %u/%u, %s",
+                stats.n_prompt, stats.prefill_rate(), stats.n_output, stats.decode_rate(),
+                model.session().n_past(), model.session().n_ctx(),
+                to_string(stop_reason_name(stats.stop)).c_str()) +
+         (sampler.temperature > 0
+              ? format(", seed %llu", static_cast<unsigned long long>(sampler.seed))
+              : ""));
+  if (stats.stop == StopReason::kContext)
+    notice("the context is full: the answer ends early (enlarge -c)");
 }
 
 bool use_template(const RunFlags& flags, const Engine& engine) {
@@ -162,10 +179,16 @@ ExitCode run(const RunFlags& flags) {
   LoadedModel model(flags.model, {.hash_file = flags.json || flags.digest});
   ReservedMemory memory(kTurnMemory);
   Arena scratch(memory.span());
-  Sampler& sampler = *expect(Sampler::create(scratch, model.config().n_vocab), "sampler", Stage::kRun);
+  Sampler& sampler =
+      *expect(Sampler::create(scratch, model.config().n_vocab), "sampler", Stage::kRun);
   sampler.set_params(params);
-  const Generator with{model.session(), model.tokenizer(), sampler, model.clock(), scratch,
-                       model.kernels().sha256_blocks != nullptr ? model.kernels().sha256_blocks : sha256_blocks_portable};
+  const Generator with{model.session(),
+                       model.tokenizer(),
+                       sampler,
+                       model.clock(),
+                       scratch,
+                       model.kernels().sha256_blocks != nullptr ? model.kernels().sha256_blocks
+                                                                : sha256_blocks_portable};
   const Session::Interrupt interrupt{[](void*) { return interrupt_pending(); }, nullptr};
   AnswerSink sink(!flags.json);
   const GenerateStats stats = use_template(flags, model.engine())
@@ -183,23 +206,30 @@ ExitCode run(const RunFlags& flags) {
 
 void declare_sampler_flags(CLI::App& app, RunFlags& flags) {
   SamplerParams& sampler = flags.sampler;
-  app.add_option("--temp", sampler.temperature, "temperature; 0 takes the likeliest token (default: 0.8)")
+  app.add_option("--temp", sampler.temperature,
+                 "temperature; 0 takes the likeliest token (default: 0.8)")
       ->check(CLI::Range(0.0, 100.0))
       ->type_name("T");
-  app.add_option("--top-k", sampler.top_k, "the K likeliest tokens only; 0: all (default: 40)")->type_name("K");
-  app.add_option("--top-p", sampler.top_p, "the likeliest tokens that make up P; 1: all (default: 0.95)")
+  app.add_option("--top-k", sampler.top_k, "the K likeliest tokens only; 0: all (default: 40)")
+      ->type_name("K");
+  app.add_option("--top-p", sampler.top_p,
+                 "the likeliest tokens that make up P; 1: all (default: 0.95)")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("P");
-  app.add_option("--min-p", sampler.min_p, "at least P of the likeliest one's probability; 0: all (default: 0.05)")
+  app.add_option("--min-p", sampler.min_p,
+                 "at least P of the likeliest one's probability; 0: all (default: 0.05)")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("P");
-  app.add_option("--repeat-penalty", sampler.repeat_penalty, "make recent tokens less likely; 1: off (default: 1)")
+  app.add_option("--repeat-penalty", sampler.repeat_penalty,
+                 "make recent tokens less likely; 1: off (default: 1)")
       ->check(CLI::Range(0.01, 100.0))
       ->type_name("R");
-  app.add_option("--repeat-last-n", sampler.repeat_last_n, "how many recent tokens that looks at (default: 64)")
+  app.add_option("--repeat-last-n", sampler.repeat_last_n,
+                 "how many recent tokens that looks at (default: 64)")
       ->check(CLI::Range(u32{0}, Sampler::kMaxRepeatLastN))
       ->type_name("N");
-  app.add_option("-s,--seed", flags.seed, "seed of the sampler; -1: drawn and reported (default: 0)")
+  app.add_option("-s,--seed", flags.seed,
+                 "seed of the sampler; -1: drawn and reported (default: 0)")
       ->check(CLI::Range(i64{-1}, INT64_MAX))
       ->type_name("S");
 }
@@ -207,19 +237,29 @@ void declare_sampler_flags(CLI::App& app, RunFlags& flags) {
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<RunFlags>();
   CLI::Option* prompt =
-      app.add_option("-p,--prompt", flags->prompt, "the prompt; '-' or neither -p nor -f: stdin")->type_name("TEXT");
-  app.add_option("-f,--file", flags->prompt_path, "the prompt is in this file")->excludes(prompt)->type_name("FILE");
-  app.add_option("--system,--system-prompt", flags->system, "system prompt of the template")->type_name("TEXT");
-  CLI::Option* chat = app.add_flag("--chat", flags->chat, "apply the model's chat template (ChatML where it has none)");
-  app.add_flag("--raw", flags->raw, "no template; text that spells special tokens becomes them")->excludes(chat);
-  app.add_option("-n,--predict,--n-predict", flags->n_predict, "most tokens to answer; -1: no limit (default: -1)")
+      app.add_option("-p,--prompt", flags->prompt, "the prompt; '-' or neither -p nor -f: stdin")
+          ->type_name("TEXT");
+  app.add_option("-f,--file", flags->prompt_path, "the prompt is in this file")
+      ->excludes(prompt)
+      ->type_name("FILE");
+  app.add_option("--system,--system-prompt", flags->system, "system prompt of the template")
+      ->type_name("TEXT");
+  CLI::Option* chat = app.add_flag("--chat", flags->chat,
+                                   "apply the model's chat template (ChatML where it has none)");
+  app.add_flag("--raw", flags->raw, "no template; text that spells special tokens becomes them")
+      ->excludes(chat);
+  app.add_option("-n,--predict,--n-predict", flags->n_predict,
+                 "most tokens to answer; -1: no limit (default: -1)")
       ->check(CLI::Range(-1, INT32_MAX))
-      ->check([](const std::string& n) { return n == "0" ? "0 tokens are no answer; lbm digest evaluates a prompt alone" : ""; })
+      ->check([](const std::string& n) {
+        return n == "0" ? "0 tokens are no answer; lbm digest evaluates a prompt alone" : "";
+      })
       ->type_name("N");
   declare_sampler_flags(app, *flags);
   app.add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");
   app.add_flag("--special", flags->show_special, "spell out control tokens in the text");
-  app.add_flag("--digest", flags->digest, "print the run digest, a SHA-256 over tokens and logits, as the last line");
+  app.add_flag("--digest", flags->digest,
+               "print the run digest, a SHA-256 over tokens and logits, as the last line");
   app.add_flag("--json", flags->json, "one JSON object at the end instead of text");
   declare_model_flags(app, flags->model, kChatContextDefault);
   return [flags, prompt] {
@@ -230,11 +270,12 @@ Action declare(CLI::App& app) {
 
 }  // namespace
 
-const Command kRunCommand = {"run", "one prompt, one answer",
-                             "  lbm run -m model.gguf -p \"Why is the sky blue?\"\n"
-                             "  echo \"Why is the sky blue?\" | lbm run -m model.gguf -n 64 --temp 0\n"
-                             "  lbm run -m model.gguf --raw -p \"Once upon a time\" -n 100 --seed 7\n"
-                             "  lbm run -m model.gguf -p Hi --temp 0 --json | jq .digest",
-                             declare};
+const Command kRunCommand = {
+    "run", "one prompt, one answer",
+    "  lbm run -m model.gguf -p \"Why is the sky blue?\"\n"
+    "  echo \"Why is the sky blue?\" | lbm run -m model.gguf -n 64 --temp 0\n"
+    "  lbm run -m model.gguf --raw -p \"Once upon a time\" -n 100 --seed 7\n"
+    "  lbm run -m model.gguf -p Hi --temp 0 --json | jq .digest",
+    declare};
 
 }  // namespace lbm::cli

@@ -1,5 +1,5 @@
-// lbm template: conversations as JSON in, the text that a chat template makes of them out. What the model would be given, for
-// tests and for people who wonder.
+// lbm template: conversations as JSON in, the text that a chat template makes of them out. What the
+// model would be given, for tests and for people who wonder.
 #include <sstream>
 
 #include "core/chat/template.h"
@@ -30,7 +30,8 @@ class ValueBuilder {
       case Json::value_t::number_integer: return TemplateValue::integer(json.get<i64>());
       case Json::value_t::number_unsigned: return build_unsigned(json.get<u64>());
       case Json::value_t::number_float: return TemplateValue::number(json.get<f64>());
-      case Json::value_t::string: return TemplateValue::text(to_str(json.get_ref<const std::string&>()));
+      case Json::value_t::string:
+        return TemplateValue::text(to_str(json.get_ref<const std::string&>()));
       case Json::value_t::array: return build_list(json, depth);
       case Json::value_t::object: return TemplateValue::map(build_map(json, depth));
       default: return TemplateValue::none();
@@ -43,7 +44,9 @@ class ValueBuilder {
     return map;
   }
 
-  void set(TemplateMap& map, Str key, TemplateValue value) { expect(map.set(arena_, key, value), "", Stage::kRun); }
+  void set(TemplateMap& map, Str key, TemplateValue value) {
+    expect(map.set(arena_, key, value), "", Stage::kRun);
+  }
 
  private:
   static TemplateValue build_unsigned(u64 value) {
@@ -53,7 +56,8 @@ class ValueBuilder {
 
   TemplateValue build_list(const Json& json, u32 depth) {
     TemplateList& list = *expect(arena_.make<TemplateList>("template list"), "", Stage::kRun);
-    for (const Json& item : json) expect(list.append(arena_, build(item, depth + 1)), "", Stage::kRun);
+    for (const Json& item : json)
+      expect(list.append(arena_, build(item, depth + 1)), "", Stage::kRun);
     return TemplateValue::list(list);
   }
 
@@ -71,31 +75,38 @@ std::string token_text(const Tokenizer& tokenizer, u32 id) {
   return id == Tokenizer::kNoToken ? std::string() : decode_ids(tokenizer, {id});
 }
 
-// The variables of Hugging Face's apply_chat_template. The texts they view are in `request` and `defaults`.
-void build_globals(const Json& request, const Defaults& defaults, ValueBuilder& builder, TemplateMap& globals) {
+// The variables of Hugging Face's apply_chat_template. The texts they view are in `request` and
+// `defaults`.
+void build_globals(const Json& request, const Defaults& defaults, ValueBuilder& builder,
+                   TemplateMap& globals) {
   builder.set(globals, "messages", builder.build(request.at("messages")));
   builder.set(globals, "tools", TemplateValue::none());
   builder.set(globals, "documents", TemplateValue::none());
-  builder.set(globals, "add_generation_prompt", TemplateValue::boolean(request.value("add_generation_prompt", false)));
+  builder.set(globals, "add_generation_prompt",
+              TemplateValue::boolean(request.value("add_generation_prompt", false)));
   const auto token = [&](const char* name, const std::string& standard) {
     const auto given = request.find(name);
     if (given == request.end()) {
       if (!standard.empty()) builder.set(globals, name, TemplateValue::markup(to_str(standard)));
     } else if (!given->is_null()) {
-      builder.set(globals, name, TemplateValue::markup(to_str(given->get_ref<const std::string&>())));
+      builder.set(globals, name,
+                  TemplateValue::markup(to_str(given->get_ref<const std::string&>())));
     }
   };
   token("bos_token", defaults.bos_token);
   token("eos_token", defaults.eos_token);
   const auto now = request.find("now");
-  const std::string& time = now == request.end() || now->is_null() ? defaults.now : now->get_ref<const std::string&>();
+  const std::string& time =
+      now == request.end() || now->is_null() ? defaults.now : now->get_ref<const std::string&>();
   builder.set(globals, "strftime_now", TemplateValue::clock(to_str(time)));
   const auto extra = request.find("extra_context");
   if (extra == request.end()) return;
-  for (const auto& [key, value] : extra->items()) builder.set(globals, to_str(key), builder.build(value));
+  for (const auto& [key, value] : extra->items())
+    builder.set(globals, to_str(key), builder.build(value));
 }
 
-Json render_line(const ChatTemplate& chat_template, const Json& request, const Defaults& defaults, Arena& arena) {
+Json render_line(const ChatTemplate& chat_template, const Json& request, const Defaults& defaults,
+                 Arena& arena) {
   ValueBuilder builder(arena);
   TemplateMap globals;
   build_globals(request, defaults, builder, globals);
@@ -117,7 +128,8 @@ ExitCode run(const TemplateFlags& flags) {
   defaults.now = local_time_text();
   if (!flags.model.empty()) {
     reader = std::make_unique<ModelReader>(flags.model);
-    source = to_string(expect(reader->file().get_text("tokenizer.chat_template"), flags.model, Stage::kModel));
+    source = to_string(
+        expect(reader->file().get_text("tokenizer.chat_template"), flags.model, Stage::kModel));
     defaults.bos_token = token_text(reader->tokenizer(), reader->tokenizer().bos());
     defaults.eos_token = token_text(reader->tokenizer(), reader->tokenizer().eos());
   } else {
@@ -126,7 +138,8 @@ ExitCode run(const TemplateFlags& flags) {
   const std::string& name = flags.model.empty() ? flags.template_path : flags.model;
   ReservedMemory memory(kTemplateMemory);
   Arena arena(memory.span());
-  const ChatTemplate& chat_template = *expect(ChatTemplate::parse(arena, to_str(source)), name, Stage::kModel);
+  const ChatTemplate& chat_template =
+      *expect(ChatTemplate::parse(arena, to_str(source)), name, Stage::kModel);
   std::istringstream lines(read_stdin());
   std::string line;
   while (std::getline(lines, line)) {
@@ -137,7 +150,8 @@ ExitCode run(const TemplateFlags& flags) {
       const Json request = Json::parse(line);
       answer = render_line(chat_template, request, defaults, arena);
     } catch (const std::exception& error) {
-      // A line that is no request gets its answer like any other, so that answers stay beside their lines.
+      // A line that is no request gets its answer like any other, so that answers stay beside their
+      // lines.
       answer = Json{{"error", error.what()}};
     }
     print_json(answer);
@@ -148,8 +162,11 @@ ExitCode run(const TemplateFlags& flags) {
 
 Action declare(CLI::App& app) {
   auto flags = std::make_shared<TemplateFlags>();
-  CLI::Option* model = app.add_option("-m,--model", flags->model, "take the template of this model")->type_name("FILE");
-  app.add_option("--template", flags->template_path, "take the template in this file")->excludes(model)->type_name("FILE");
+  CLI::Option* model = app.add_option("-m,--model", flags->model, "take the template of this model")
+                           ->type_name("FILE");
+  app.add_option("--template", flags->template_path, "take the template in this file")
+      ->excludes(model)
+      ->type_name("FILE");
   app.add_flag("--jsonl", flags->jsonl, "one JSON object a line on stdin (the only form there is)");
   return [flags] {
     if (flags->model.empty() && flags->template_path.empty()) {
@@ -163,11 +180,14 @@ Action declare(CLI::App& app) {
 
 const Command kTemplateCommand = {
     "template", "conversations as JSON on stdin to the text of a chat template",
-    "  echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"add_generation_prompt\":true}' |\n"
+    "  echo "
+    "'{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"add_generation_prompt\":true}' |\n"
     "      lbm template -m model.gguf --jsonl\n"
     "  lbm template --template chatml.jinja --jsonl < conversations.jsonl\n\n"
-    "A line has: messages, add_generation_prompt, bos_token, eos_token (null: not defined), extra_context\n"
-    "(more variables), now (\"2025-06-15T12:34:56\"). An answer is a JSON string or {\"error\": \"...\"}.",
+    "A line has: messages, add_generation_prompt, bos_token, eos_token (null: not defined), "
+    "extra_context\n"
+    "(more variables), now (\"2025-06-15T12:34:56\"). An answer is a JSON string or {\"error\": "
+    "\"...\"}.",
     declare};
 
 }  // namespace lbm::cli

@@ -17,7 +17,8 @@
 namespace lbm::cli {
 namespace {
 
-// An Esc key is one byte; a sequence brings the rest at once. This is how long we wait to tell them apart.
+// An Esc key is one byte; a sequence brings the rest at once. This is how long we wait to tell them
+// apart.
 constexpr int kEscapeWaitMs = 25;
 constexpr char kEscape = '\x1b';
 constexpr Str kPasteOn = "\x1b[?2004h";
@@ -73,9 +74,11 @@ Key key_of_sequence(Str parameters, char final) {
   static constexpr struct {
     const char* parameter;
     Key key;
-  } kNumbered[] = {{"1", Key::kHome},   {"3", Key::kDelete},   {"4", Key::kEnd}, {"5", Key::kPageUp}, {"6", Key::kPageDown},
-                   {"7", Key::kHome},   {"8", Key::kEnd},      {"11", Key::kF1}, {"12", Key::kF2},    {"13", Key::kF3},
-                   {"14", Key::kF4},    {"15", Key::kF5},      {"17", Key::kF6}, {"18", Key::kF7},    {"19", Key::kF8},
+  } kNumbered[] = {{"1", Key::kHome},   {"3", Key::kDelete},   {"4", Key::kEnd},
+                   {"5", Key::kPageUp}, {"6", Key::kPageDown}, {"7", Key::kHome},
+                   {"8", Key::kEnd},    {"11", Key::kF1},      {"12", Key::kF2},
+                   {"13", Key::kF3},    {"14", Key::kF4},      {"15", Key::kF5},
+                   {"17", Key::kF6},    {"18", Key::kF7},      {"19", Key::kF8},
                    {"20", Key::kF9},    {"21", Key::kF10}};
   // "3;5~" is a modified key 3; the modifier is dropped.
   const usize cut = parameters.find(";");
@@ -120,7 +123,8 @@ u32 Terminal::n_column() const {
   return kDefaultColumns;
 }
 
-// One byte of visible text, into line_. A '\r' where nobody looks starts the line again, so its earlier states vanish.
+// One byte of visible text, into line_. A '\r' where nobody looks starts the line again, so its
+// earlier states vanish.
 void Terminal::put(char c) {
   if (terminal_) {
     line_ += c;
@@ -144,7 +148,8 @@ void Terminal::write(Str utf8) {
     write_all(STDOUT_FILENO, utf8);
     return;
   }
-  // Drop colour everywhere it is unwanted, and every other sequence where no terminal is there to understand it.
+  // Drop colour everywhere it is unwanted, and every other sequence where no terminal is there to
+  // understand it.
   for (const char c : utf8) {
     if (escape_.empty() && c != kEscape) {
       put(c);
@@ -164,7 +169,7 @@ void Terminal::flush() {
   line_.clear();
 }
 
-// ---- input ----------------------------------------------------------------------------------------------------------------
+// ---- input --------------------------------------------------------------------------------------
 
 void Terminal::push(Key key, u32 codepoint) { keys_.push_back({key, codepoint}); }
 
@@ -193,7 +198,8 @@ bool Terminal::read_more(Wait wait) {
   return true;
 }
 
-// Turns the bytes of input_ into keys. An unfinished sequence stays there unless `complete`: then it is what it is.
+// Turns the bytes of input_ into keys. An unfinished sequence stays there unless `complete`: then
+// it is what it is.
 void Terminal::parse_input(bool complete) {
   usize at = 0;
   while (at < input_.size()) {
@@ -230,12 +236,14 @@ void Terminal::parse_input(bool complete) {
   input_.erase(0, at);
 }
 
-// One sequence at the front of `input`, which starts with Esc; returns its bytes, or 0 when it is not all there.
+// One sequence at the front of `input`, which starts with Esc; returns its bytes, or 0 when it is
+// not all there.
 usize Terminal::parse_escape(Str input, bool complete) {
   if (input.size() == 1 || (input[1] != '[' && input[1] != 'O')) {
     if (input.size() == 1 && !complete) return 0;
     push(Key::kEscape);
-    // Alt and a key arrive as Esc and the key; the key would type a letter, so both go. Two Esc are two keys.
+    // Alt and a key arrive as Esc and the key; the key would type a letter, so both go. Two Esc are
+    // two keys.
     return input.size() == 1 || input[1] == kEscape ? 1 : 2;
   }
   usize end = 2;
@@ -281,7 +289,8 @@ bool Terminal::take_interrupt() {
     read_more(Wait::kNo);
     std::deque<KeyEvent> kept;
     for (const KeyEvent& event : keys_) {
-      const bool stop = event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
+      const bool stop =
+          event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
       if (stop) {
         interrupted_ = true;
       } else {

@@ -1,8 +1,10 @@
-// The Console of the hosted program: a terminal in raw mode, or plain streams where stdin is no terminal.
+// The Console of the hosted program: a terminal in raw mode, or plain streams where stdin is no
+// terminal.
 //
-// Raw: keys arrive one by one; Ctrl-C and Esc are keys; pasted line breaks (bracketed paste) arrive as Ctrl-J, so that a paste
-// does not submit its first line. Plain: characters and kEnter, kNone at the end of the input; interrupts come from SIGINT only (a
-// script may well contain an Esc). Where stdout is no terminal, escape sequences are dropped, and of a line that is drawn over by
+// Raw: keys arrive one by one; Ctrl-C and Esc are keys; pasted line breaks (bracketed paste) arrive
+// as Ctrl-J, so that a paste does not submit its first line. Plain: characters and kEnter, kNone at
+// the end of the input; interrupts come from SIGINT only (a script may well contain an Esc). Where
+// stdout is no terminal, escape sequences are dropped, and of a line that is drawn over by
 // '\r' (progress) only the last state is written.
 #pragma once
 
@@ -49,13 +51,14 @@ class Terminal final : public Console {
   bool ended_by_interrupt_ = false;
   bool pasting_ = false;
   bool interrupted_ = false;
-  std::string input_;            // bytes not parsed yet: an unfinished sequence at most
-  std::deque<KeyEvent> keys_;    // parsed, not handed out yet
-  std::string escape_;           // an output escape sequence in the making, where escapes are dropped
-  std::string line_;             // plain output not written yet
+  std::string input_;          // bytes not parsed yet: an unfinished sequence at most
+  std::deque<KeyEvent> keys_;  // parsed, not handed out yet
+  std::string escape_;         // an output escape sequence in the making, where escapes are dropped
+  std::string line_;           // plain output not written yet
 };
 
-// Whether messages on `descriptor` may be coloured: a terminal, TERM is not "dumb", NO_COLOR is empty or unset.
+// Whether messages on `descriptor` may be coloured: a terminal, TERM is not "dumb", NO_COLOR is
+// empty or unset.
 [[nodiscard]] bool color_wanted(int descriptor);
 
 }  // namespace lbm::cli

@@ -17,7 +17,8 @@
 namespace lbm::cli {
 namespace {
 
-// Longer than the gaps between the jobs of one token, shorter than anything a person or a power meter notices.
+// Longer than the gaps between the jobs of one token, shorter than anything a person or a power
+// meter notices.
 constexpr std::chrono::microseconds kSpinTime{60};
 constexpr u32 kPausesPerLook = 16;
 
@@ -75,8 +76,8 @@ bool ThreadPool::work() {
   while (remaining != 0) {
     // Half of a fair share: pieces shrink towards the end, where balance matters.
     const u32 n = std::max(u32{1}, remaining / (2 * n_worker_));
-    // Success means: these tasks are ours, so the job stays as it is until we report them. (The count may belong to a newer
-    // job than the one we saw first; then we own tasks of that one.)
+    // Success means: these tasks are ours, so the job stays as it is until we report them. (The
+    // count may belong to a newer job than the one we saw first; then we own tasks of that one.)
     if (!n_remaining_.compare_exchange_weak(remaining, remaining - n, std::memory_order_acq_rel,
                                             std::memory_order_relaxed)) {
       continue;
@@ -93,11 +94,13 @@ bool ThreadPool::work() {
 
 void ThreadPool::serve() {
   for (;;) {
-    // Read before looking for work: a job that starts after the look changes it, and wait() returns at once.
+    // Read before looking for work: a job that starts after the look changes it, and wait() returns
+    // at once.
     const u32 seen = n_started_.load(std::memory_order_acquire);
     if (stopping_.load(std::memory_order_relaxed)) return;
     if (work()) continue;
-    const bool woken = spin_until([&] { return n_started_.load(std::memory_order_relaxed) != seen; });
+    const bool woken =
+        spin_until([&] { return n_started_.load(std::memory_order_relaxed) != seen; });
     if (!woken) n_started_.wait(seen, std::memory_order_acquire);
   }
 }
@@ -123,11 +126,12 @@ void ThreadPool::run(Task task, void* job, u32 n_task) {
   }
 }
 
-// ---- how many -------------------------------------------------------------------------------------------------------------
+// ---- how many -----------------------------------------------------------------------------------
 
 namespace {
 
-// CPUs' worth of time that the control group grants, or 0 for no limit. "max 100000" or "150000 100000".
+// CPUs' worth of time that the control group grants, or 0 for no limit. "max 100000" or "150000
+// 100000".
 u32 control_group_quota() {
   std::ifstream in("/sys/fs/cgroup/cpu.max");
   f64 quota = 0;
@@ -141,7 +145,8 @@ u32 control_group_quota() {
 u32 count_physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return std::max(1u, std::thread::hardware_concurrency());
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+    return std::max(1u, std::thread::hardware_concurrency());
   // Twins list the same siblings, so the number of different lists is the number of cores.
   std::set<std::string> cores;
   for (u32 cpu = 0; cpu < CPU_SETSIZE; ++cpu) {

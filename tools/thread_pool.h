@@ -1,11 +1,14 @@
 // Workers over POSIX threads.
 //
-// A token is a few hundred short jobs (one per matrix), tens of microseconds each, so the pool is built around the cost of
-// starting and ending a job:
+// A token is a few hundred short jobs (one per matrix), tens of microseconds each, so the pool is
+// built around the cost of starting and ending a job:
 //   - Threads live as long as the pool. Between jobs they spin for a moment, then sleep on a futex.
-//   - Work is a count of remaining tasks that threads take from by compare-and-swap, big pieces first and single tasks at the
-//     end. A core that something else keeps busy therefore costs its share, not a wait of all others.
-//   - The caller works too, and waits for tasks to be done, never for threads to report: a thread that wakes up late finds
+//   - Work is a count of remaining tasks that threads take from by compare-and-swap, big pieces
+//   first and single tasks at the
+//     end. A core that something else keeps busy therefore costs its share, not a wait of all
+//     others.
+//   - The caller works too, and waits for tasks to be done, never for threads to report: a thread
+//   that wakes up late finds
 //     nothing left and goes back to sleep.
 #pragma once
 
@@ -35,10 +38,12 @@ class ThreadPool final : public Workers {
   void serve();
   bool work();
 
-  static constexpr usize kLine = 64;  // counters that different cores write stay on different cache lines
+  static constexpr usize kLine =
+      64;  // counters that different cores write stay on different cache lines
 
   u32 n_worker_;
-  // The job. Written by run() while n_remaining_ is 0, read only by a thread that holds tasks of it.
+  // The job. Written by run() while n_remaining_ is 0, read only by a thread that holds tasks of
+  // it.
   Task task_ = nullptr;
   void* job_ = nullptr;
   u32 n_task_ = 0;
@@ -50,8 +55,8 @@ class ThreadPool final : public Workers {
   std::vector<std::thread> threads_;
 };
 
-// Physical cores this process may use: its affinity mask without hyper-thread twins, and not more than a control group's
-// quota of CPU time. At least 1.
+// Physical cores this process may use: its affinity mask without hyper-thread twins, and not more
+// than a control group's quota of CPU time. At least 1.
 [[nodiscard]] u32 count_physical_cores();
 
 }  // namespace lbm::cli

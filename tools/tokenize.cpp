@@ -1,5 +1,5 @@
-// lbm tokenize, lbm detokenize: text to token ids and back, as the vocabulary of a model defines it. Only the vocabulary is
-// read, so files without weights do too.
+// lbm tokenize, lbm detokenize: text to token ids and back, as the vocabulary of a model defines
+// it. Only the vocabulary is read, so files without weights do too.
 #include <sstream>
 
 #include "tools/command.h"
@@ -14,7 +14,8 @@ struct TokenizeFlags {
   bool jsonl = false;
 };
 
-// Calls `convert(value)` for every non-empty line of stdin, parsed as JSON, and prints what it returns.
+// Calls `convert(value)` for every non-empty line of stdin, parsed as JSON, and prints what it
+// returns.
 template <class Convert>
 void convert_lines(const Convert& convert) {
   std::istringstream lines(read_stdin());
@@ -24,7 +25,8 @@ void convert_lines(const Convert& convert) {
     try {
       write_stdout(convert(Json::parse(line)));
     } catch (const Json::exception& error) {
-      throw CommandError(ExitCode::kUsage, format("standard input, line %llu: ", static_cast<unsigned long long>(number)) +
+      throw CommandError(ExitCode::kUsage, format("standard input, line %llu: ",
+                                                  static_cast<unsigned long long>(number)) +
                                                error.what());
     }
   }
@@ -55,32 +57,39 @@ ExitCode detokenize(const TokenizeFlags& flags) {
 }
 
 void declare_model(CLI::App& app, TokenizeFlags& flags) {
-  app.add_option("-m,--model", flags.model, "model or vocabulary file (GGUF)")->required()->envname("LBM_MODEL")->type_name("FILE");
+  app.add_option("-m,--model", flags.model, "model or vocabulary file (GGUF)")
+      ->required()
+      ->envname("LBM_MODEL")
+      ->type_name("FILE");
 }
 
 Action declare_tokenize(CLI::App& app) {
   auto flags = std::make_shared<TokenizeFlags>();
   declare_model(app, *flags);
   app.add_flag("--add-special", flags->encode.add_special, "add BOS and EOS as the file asks");
-  app.add_flag("--parse-special", flags->encode.parse_special, "text that spells a special token becomes that token");
-  app.add_flag("--jsonl", flags->jsonl, "stdin is one JSON string a line (default: one text as a whole)");
+  app.add_flag("--parse-special", flags->encode.parse_special,
+               "text that spells a special token becomes that token");
+  app.add_flag("--jsonl", flags->jsonl,
+               "stdin is one JSON string a line (default: one text as a whole)");
   return [flags] { return tokenize(*flags); };
 }
 
 Action declare_detokenize(CLI::App& app) {
   auto flags = std::make_shared<TokenizeFlags>();
   declare_model(app, *flags);
-  app.add_flag("--jsonl", flags->jsonl, "answer one JSON string a line (default: the bytes, nothing added)");
+  app.add_flag("--jsonl", flags->jsonl,
+               "answer one JSON string a line (default: the bytes, nothing added)");
   return [flags] { return detokenize(*flags); };
 }
 
 }  // namespace
 
-const Command kTokenizeCommand = {"tokenize", "text on stdin to a JSON array of token ids",
-                                  "  printf 'Hello world' | lbm tokenize -m model.gguf\n"
-                                  "  printf '\"one\"\\n\"two\"\\n' | lbm tokenize -m model.gguf --jsonl\n"
-                                  "  lbm tokenize -m model.gguf --add-special --parse-special < prompt.txt",
-                                  declare_tokenize};
+const Command kTokenizeCommand = {
+    "tokenize", "text on stdin to a JSON array of token ids",
+    "  printf 'Hello world' | lbm tokenize -m model.gguf\n"
+    "  printf '\"one\"\\n\"two\"\\n' | lbm tokenize -m model.gguf --jsonl\n"
+    "  lbm tokenize -m model.gguf --add-special --parse-special < prompt.txt",
+    declare_tokenize};
 
 const Command kDetokenizeCommand = {"detokenize", "JSON arrays of token ids on stdin to text",
                                     "  echo '[19556, 905]' | lbm detokenize -m model.gguf\n"

@@ -55,8 +55,9 @@ Action declare(CLI::App& app) {
       print_json(build);
       return ExitCode::kOk;
     }
-    write_stdout(std::string("lbm ") + version_text() + "\n" + "compiler      " + build["compiler"].get<std::string>() +
-                 "\ncpu           " + build["cpu"].get<std::string>() + "\nisa           " + joined(build["isa"]) +
+    write_stdout(std::string("lbm ") + version_text() + "\n" + "compiler      " +
+                 build["compiler"].get<std::string>() + "\ncpu           " +
+                 build["cpu"].get<std::string>() + "\nisa           " + joined(build["isa"]) +
                  "\nweight types  " + joined(build["weight_types"]) + "\n");
     return ExitCode::kOk;
   };
@@ -66,7 +67,8 @@ Action declare(CLI::App& app) {
 
 const char* version_text() { return LBM_VERSION; }
 
-const Command kVersionCommand = {"version", "version, compiler, instruction sets and weight types of this build",
-                                 "  lbm version\n  lbm version --json", declare};
+const Command kVersionCommand = {
+    "version", "version, compiler, instruction sets and weight types of this build",
+    "  lbm version\n  lbm version --json", declare};
 
 }  // namespace lbm::cli

@@ -8,27 +8,39 @@ namespace lbm {
 namespace {
 
 constexpr CommandInfo kTable[kCommandCount] = {
-    {Command::kHelp, "help", "? commands", "[command | word]", "this list, or more about one command",
-     "Keys: arrows, Home, End and Ctrl-A/E move; Ctrl-U/K/W delete; Up and Down show what was entered before; Tab\n"
-     "completes. Esc or Ctrl-C stops an answer or a load. A line that ends in \\ goes on; so does everything between \"\"\"\n"
+    {Command::kHelp, "help", "? commands", "[command | word]",
+     "this list, or more about one command",
+     "Keys: arrows, Home, End and Ctrl-A/E move; Ctrl-U/K/W delete; Up and Down show what was "
+     "entered before; Tab\n"
+     "completes. Esc or Ctrl-C stops an answer or a load. A line that ends in \\ goes on; so does "
+     "everything between \"\"\"\n"
      "and \"\"\"; Ctrl-J is a new line. //text sends a text that begins with a slash."},
-    {Command::kModels, "models", "", "", "the models on all volumes, with the numbers that /model takes", ""},
-    {Command::kModel, "model", "load", "[number | name]", "loads another model; without a name: the one that is loaded",
+    {Command::kModels, "models", "", "",
+     "the models on all volumes, with the numbers that /model takes", ""},
+    {Command::kModel, "model", "load", "[number | name]",
+     "loads another model; without a name: the one that is loaded",
      "A name is a path, a file name with or without its extension, or the beginning of one.\n"
-     "The conversation goes on with the new model. Naming the loaded model again loads it with the settings of now (ctx, kv).\n"
+     "The conversation goes on with the new model. Naming the loaded model again loads it with the "
+     "settings of now (ctx, kv).\n"
      "When the new model can not be loaded, the old one stays."},
-    {Command::kModelInfo, "model_info", "info", "[number | name]", "what a model file holds, and whether this build can run it",
+    {Command::kModelInfo, "model_info", "info", "[number | name]",
+     "what a model file holds, and whether this build can run it",
      "Reads the header only. Without a name: the model that is loaded."},
     {Command::kSystem, "system", "", "[text | off]", "shows, sets or removes the system prompt",
      "Counts from the next answer on. Several lines: /system \"\"\"...\"\"\""},
-    {Command::kSet, "set", "", "[key [value]]", "shows or changes a setting, until power-off", 
-     "/cfg lists the keys. The short form /temp 0.2 is the same as /set temp 0.2. To keep a setting write it to repl.cfg."},
-    {Command::kCfg, "cfg", "show settings", "[key]", "all settings, where each comes from and when it counts", ""},
-    {Command::kReset, "reset", "clear", "", "forgets the conversation; system prompt and settings stay", ""},
-    {Command::kStats, "stats", "", "[on | off]", "times, speeds and memory of the last answer; on/off: the line after each", ""},
+    {Command::kSet, "set", "", "[key [value]]", "shows or changes a setting, until power-off",
+     "/cfg lists the keys. The short form /temp 0.2 is the same as /set temp 0.2. To keep a "
+     "setting write it to repl.cfg."},
+    {Command::kCfg, "cfg", "show settings", "[key]",
+     "all settings, where each comes from and when it counts", ""},
+    {Command::kReset, "reset", "clear", "",
+     "forgets the conversation; system prompt and settings stay", ""},
+    {Command::kStats, "stats", "", "[on | off]",
+     "times, speeds and memory of the last answer; on/off: the line after each", ""},
     {Command::kVersion, "version", "", "", "version, machine, kernels and cores", ""},
     {Command::kReboot, "reboot", "", "", "restarts the machine", "In a hosted program: ends it."},
-    {Command::kShutdown, "shutdown", "poweroff", "", "switches the machine off", "In a hosted program: ends it."},
+    {Command::kShutdown, "shutdown", "poweroff", "", "switches the machine off",
+     "In a hosted program: ends it."},
     {Command::kExit, "exit", "quit bye", "", "leaves", ""},
 };
 

@@ -1,4 +1,5 @@
-// The commands of the REPL, as data: their names, their help, and how a line becomes one. What they do is in repl_commands.cpp.
+// The commands of the REPL, as data: their names, their help, and how a line becomes one. What they
+// do is in repl_commands.cpp.
 #pragma once
 
 #include "core/base/span.h"
@@ -7,7 +8,19 @@
 namespace lbm {
 
 enum class Command : u8 {
-  kHelp, kModels, kModel, kModelInfo, kSystem, kSet, kCfg, kReset, kStats, kVersion, kReboot, kShutdown, kExit,
+  kHelp,
+  kModels,
+  kModel,
+  kModelInfo,
+  kSystem,
+  kSet,
+  kCfg,
+  kReset,
+  kStats,
+  kVersion,
+  kReboot,
+  kShutdown,
+  kExit,
 };
 inline constexpr u32 kCommandCount = static_cast<u32>(Command::kExit) + 1;
 

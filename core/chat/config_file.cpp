@@ -6,10 +6,12 @@ namespace lbm {
 namespace {
 
 constexpr bool is_key_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
 }
 
-// Takes the value out of quotes: \" \\ \n \t are escapes, anything after the closing quote but a comment is an error.
+// Takes the value out of quotes: \" \\ \n \t are escapes, anything after the closing quote but a
+// comment is an error.
 Result<Str> unquote(Str value, Span<char> out) {
   const char quote = value[0];
   usize n = 0;
@@ -27,13 +29,15 @@ Result<Str> unquote(Str value, Span<char> out) {
       if (c == 'n') c = '\n';
       if (c == 't') c = '\t';
     }
-    if (n == out.size()) return fail(ErrorCode::kLimit, "value too long").with(value.size(), out.size());
+    if (n == out.size())
+      return fail(ErrorCode::kLimit, "value too long").with(value.size(), out.size());
     out[n++] = c;
   }
   return fail(ErrorCode::kBadSyntax, "no closing quote");
 }
 
-// The value without a comment at its end. A '#' starts one only after a space, so that "C#" can be said without quotes.
+// The value without a comment at its end. A '#' starts one only after a space, so that "C#" can be
+// said without quotes.
 Str without_comment(Str value) {
   for (usize i = 1; i < value.size(); ++i) {
     if (value[i] == '#' && Str::is_space(value[i - 1])) return value.first(i).trimmed();
@@ -92,11 +96,19 @@ Str nearest_setting(Str key) {
 }
 
 void write_example_config(LineSink& sink) {
-  sink.on_line("# repl.cfg: settings of llm-baremetal. Copy this file to the root of the stick as repl.cfg.");
-  sink.on_line("# Generated from the table of settings; `/cfg` shows what is in effect, `/set KEY VALUE` changes it.");
+  sink.on_line(
+      "# repl.cfg: settings of llm-baremetal. Copy this file to the root of the stick as "
+      "repl.cfg.");
+  sink.on_line(
+      "# Generated from the table of settings; `/cfg` shows what is in effect, `/set KEY VALUE` "
+      "changes it.");
   sink.on_line("#");
-  sink.on_line("# One key=value a line. '#' or ';' starts a comment. Put quotes around a value that has '#' or outer spaces;");
-  sink.on_line("# in double quotes \\n is a new line. The last of equal keys wins. A wrong line is named and ignored.");
+  sink.on_line(
+      "# One key=value a line. '#' or ';' starts a comment. Put quotes around a value that has '#' "
+      "or outer spaces;");
+  sink.on_line(
+      "# in double quotes \\n is a new line. The last of equal keys wins. A wrong line is named "
+      "and ignored.");
   for (u32 i = 0; i < kSettingCount; ++i) {
     const SettingInfo& info = setting_info(static_cast<Setting>(i));
     TextBuffer<256> line;
@@ -110,7 +122,8 @@ void write_example_config(LineSink& sink) {
         if (info.high > 1e9) {
           line.print("whole number from {}", static_cast<i64>(info.low));
         } else {
-          line.print("whole number {}..{}", static_cast<i64>(info.low), static_cast<i64>(info.high));
+          line.print("whole number {}..{}", static_cast<i64>(info.low),
+                     static_cast<i64>(info.high));
         }
         break;
       case SettingType::kReal: line.print("number {:.2}..{:.2}", info.low, info.high); break;

@@ -1,4 +1,5 @@
-// Formatted text to a console, made printable on the way (printable.h): the only way the REPL writes anything but prompts.
+// Formatted text to a console, made printable on the way (printable.h): the only way the REPL
+// writes anything but prompts.
 #pragma once
 
 #include "core/base/error.h"
@@ -38,6 +39,8 @@ class ConsolePrinter {
 };
 
 // Bytes in MiB, for people.
-[[nodiscard]] constexpr f64 mib(u64 bytes) { return static_cast<f64>(bytes) / static_cast<f64>(kMiB); }
+[[nodiscard]] constexpr f64 mib(u64 bytes) {
+  return static_cast<f64>(bytes) / static_cast<f64>(kMiB);
+}
 
 }  // namespace lbm

@@ -11,10 +11,12 @@ Str role_name(Role role) { return role == Role::kUser ? "user" : "assistant"; }
 
 }  // namespace
 
-// Adds the text of the answer to the end of the conversation's buffer while it streams to the sink of the caller.
+// Adds the text of the answer to the end of the conversation's buffer while it streams to the sink
+// of the caller.
 class Conversation::Collector final : public GenerateSink {
  public:
-  Collector(Conversation& conversation, GenerateSink& next) : conversation_(conversation), next_(next) {}
+  Collector(Conversation& conversation, GenerateSink& next)
+      : conversation_(conversation), next_(next) {}
 
   void on_token(u32 id) override { next_.on_token(id); }
   bool on_text(Str text) override {
@@ -33,21 +35,25 @@ class Conversation::Collector final : public GenerateSink {
 };
 
 u64 Conversation::bytes_needed(u64 text_bytes) {
-  return text_bytes + kMaxMessages * sizeof(Entry) + kMaxSystemBytes + sizeof(Conversation) + 4 * Arena::kDefaultAlignment;
+  return text_bytes + kMaxMessages * sizeof(Entry) + kMaxSystemBytes + sizeof(Conversation) +
+         4 * Arena::kDefaultAlignment;
 }
 
 Result<Conversation*> Conversation::create(Arena& arena, u64 text_bytes) {
   const Arena::Mark mark = arena.mark();
-  const Result<Span<char>> text = arena.take<char>(min_u64(text_bytes, 0xFFFFFFFFu), "text of the conversation");
+  const Result<Span<char>> text =
+      arena.take<char>(min_u64(text_bytes, 0xFFFFFFFFu), "text of the conversation");
   if (!text.ok()) return text.error();
-  const Result<Span<Entry>> entries = arena.take<Entry>(kMaxMessages, "messages of the conversation");
+  const Result<Span<Entry>> entries =
+      arena.take<Entry>(kMaxMessages, "messages of the conversation");
   const Result<Span<char>> system = arena.take<char>(kMaxSystemBytes, "system prompt");
   if (!entries.ok() || !system.ok()) {
     const Error error = entries.ok() ? system.error() : entries.error();
     arena.rewind(mark);
     return error;
   }
-  Result<Conversation*> made = arena.make<Conversation>("conversation", text.value(), entries.value(), system.value());
+  Result<Conversation*> made =
+      arena.make<Conversation>("conversation", text.value(), entries.value(), system.value());
   if (!made.ok()) arena.rewind(mark);
   return made;
 }
@@ -96,18 +102,22 @@ void Conversation::drop_last() {
   n_text_ = entries_[--n_message_].first;
 }
 
-Result<Span<const u32>> Conversation::prompt_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+Result<Span<const u32>> Conversation::prompt_ids(const Tokenizer& tokenizer,
+                                                 const ChatTemplate& chat_template,
                                                  Arena& scratch) {
   n_exception_ = 0;
-  Result<Span<ChatMessage>> messages = scratch.take<ChatMessage>(u64{n_message_} + 1, "messages for the template");
+  Result<Span<ChatMessage>> messages =
+      scratch.take<ChatMessage>(u64{n_message_} + 1, "messages for the template");
   if (!messages.ok()) return messages.error();
   u32 n = 0;
   if (n_system_ > 0) messages.value()[n++] = {"system", system()};
-  for (u32 i = 0; i < n_message_; ++i) messages.value()[n++] = {role_name(entries_[i].role), message(i).text};
+  for (u32 i = 0; i < n_message_; ++i)
+    messages.value()[n++] = {role_name(entries_[i].role), message(i).text};
 
   const auto spelling = [&](u32 id) -> Result<Str> {
     if (id == Tokenizer::kNoToken) return Str();
-    Result<Span<char>> buffer = scratch.take<char>(tokenizer.max_piece_bytes(), "spelling of a token");
+    Result<Span<char>> buffer =
+        scratch.take<char>(tokenizer.max_piece_bytes(), "spelling of a token");
     if (!buffer.ok()) return buffer.error();
     return tokenizer.piece(id, true, buffer.value());
   };
@@ -137,8 +147,9 @@ Result<Span<const u32>> Conversation::prompt_ids(const Tokenizer& tokenizer, con
   return Span<const u32>(ids.value().first(n_id.value()));
 }
 
-Result<GenerateStats> Conversation::say(const Generator& with, const ChatTemplate& chat_template, Str text,
-                                        const GenerateOptions& options, GenerateSink& sink, Session::Interrupt interrupt) {
+Result<GenerateStats> Conversation::say(const Generator& with, const ChatTemplate& chat_template,
+                                        Str text, const GenerateOptions& options,
+                                        GenerateSink& sink, Session::Interrupt interrupt) {
   const Status added = append(Role::kUser, text);
   if (!added.ok()) return added.error();
   const Arena::Mark mark = with.scratch.mark();

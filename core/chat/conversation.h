@@ -1,8 +1,9 @@
 // A conversation: the messages so far, and the turn that adds two more.
 //
-// A turn renders all messages through the model's own template, encodes markup and content apart (so that no text of a person or
-// of the model can become a control token), and answers. Evaluated tokens are never evaluated again: generate() keeps the common
-// prefix. The text of messages lies in one buffer, oldest first; a turn that fails leaves the conversation as it was.
+// A turn renders all messages through the model's own template, encodes markup and content apart
+// (so that no text of a person or of the model can become a control token), and answers. Evaluated
+// tokens are never evaluated again: generate() keeps the common prefix. The text of messages lies
+// in one buffer, oldest first; a turn that fails leaves the conversation as it was.
 #pragma once
 
 #include "core/base/arena.h"
@@ -35,7 +36,8 @@ class Conversation {
   [[nodiscard]] Status set_system(Str text);
   [[nodiscard]] Str system() const { return {system_.data(), n_system_}; }
 
-  // Local time as templates see it ("2025-06-15T12:34:56"); empty: not known. A view, kept until the next call.
+  // Local time as templates see it ("2025-06-15T12:34:56"); empty: not known. A view, kept until
+  // the next call.
   void set_now(Str now) { now_ = now; }
 
   // Forgets all messages; the system prompt stays.
@@ -43,18 +45,21 @@ class Conversation {
   [[nodiscard]] u32 n_message() const { return n_message_; }
   [[nodiscard]] Message message(u32 index) const;
 
-  // Adds `text` as the user's message and the answer as the assistant's. Text of the answer also goes to `sink`.
-  // A stopped answer stays, marked incomplete. When it was stopped before its first token, the turn is taken back.
+  // Adds `text` as the user's message and the answer as the assistant's. Text of the answer also
+  // goes to `sink`. A stopped answer stays, marked incomplete. When it was stopped before its first
+  // token, the turn is taken back.
   // Errors, all of which leave the conversation as it was:
-  //   kContextFull  the prompt does not fit the context, or the messages their storage: (needed, limit).
+  //   kContextFull  the prompt exceeds the context, or the messages their storage: (needed, limit).
   //   kTemplate, kBadValue, kLimit  the template refused; exception() has its message.
   //   those of Tokenizer::encode_segments and generate.
-  [[nodiscard]] Result<GenerateStats> say(const Generator& with, const ChatTemplate& chat_template, Str text,
-                                          const GenerateOptions& options, GenerateSink& sink,
-                                          Session::Interrupt interrupt = {});
+  [[nodiscard]] Result<GenerateStats> say(const Generator& with, const ChatTemplate& chat_template,
+                                          Str text, const GenerateOptions& options,
+                                          GenerateSink& sink, Session::Interrupt interrupt = {});
 
-  // The token ids of all messages followed by the start of an answer, in `scratch` (the caller marks and rewinds it).
-  [[nodiscard]] Result<Span<const u32>> prompt_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+  // The token ids of all messages followed by the start of an answer, in `scratch` (the caller
+  // marks and rewinds it).
+  [[nodiscard]] Result<Span<const u32>> prompt_ids(const Tokenizer& tokenizer,
+                                                   const ChatTemplate& chat_template,
                                                    Arena& scratch);
 
   // What the template said when it last raised an exception.

@@ -6,11 +6,15 @@
 namespace lbm {
 namespace {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests hash numbers as they lie in memory");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "digests hash numbers as they lie in memory");
 
-f64 rate(u32 n, u64 us) { return n == 0 || us == 0 ? 0.0 : static_cast<f64>(n) * 1e6 / static_cast<f64>(us); }
+f64 rate(u32 n, u64 us) {
+  return n == 0 || us == 0 ? 0.0 : static_cast<f64>(n) * 1e6 / static_cast<f64>(us);
+}
 
-// Hashes the record of each emitted token, and keeps the time that this took out of the measured rates.
+// Hashes the record of each emitted token, and keeps the time that this took out of the measured
+// rates.
 class RunDigest {
  public:
   RunDigest(bool on, Sha256BlockFn blocks, Clock& clock)
@@ -40,10 +44,17 @@ class RunDigest {
 // Token pieces to whole characters to the sink.
 class TextOut {
  public:
-  TextOut(const Tokenizer& tokenizer, bool show_special, GenerateSink& sink, Span<char> piece, Span<char> gated)
-      : tokenizer_(tokenizer), show_special_(show_special), sink_(sink), piece_(piece), gated_(gated) {}
+  TextOut(const Tokenizer& tokenizer, bool show_special, GenerateSink& sink, Span<char> piece,
+          Span<char> gated)
+      : tokenizer_(tokenizer),
+        show_special_(show_special),
+        sink_(sink),
+        piece_(piece),
+        gated_(gated) {}
 
-  [[nodiscard]] bool add(u32 id) { return pass(gate_.feed(tokenizer_.piece(id, show_special_, piece_), gated_)); }
+  [[nodiscard]] bool add(u32 id) {
+    return pass(gate_.feed(tokenizer_.piece(id, show_special_, piece_), gated_));
+  }
   [[nodiscard]] bool finish() { return pass(gate_.flush(gated_)); }
 
  private:
@@ -60,30 +71,36 @@ class TextOut {
 Status check_prompt(const Session& session, Span<const u32> prompt) {
   if (prompt.empty()) return fail(ErrorCode::kInvalidArgument, "the prompt has no tokens");
   if (prompt.size() > session.n_ctx()) {
-    return fail(ErrorCode::kContextFull, "the prompt has more tokens than the context").with(prompt.size(), session.n_ctx());
+    return fail(ErrorCode::kContextFull, "the prompt has more tokens than the context")
+        .with(prompt.size(), session.n_ctx());
   }
   const u32 n_vocab = session.model().config.n_vocab;
   for (const u32 id : prompt) {
-    if (id >= n_vocab) return fail(ErrorCode::kInvalidArgument, "token beyond the vocabulary").with(id, n_vocab);
+    if (id >= n_vocab)
+      return fail(ErrorCode::kInvalidArgument, "token beyond the vocabulary").with(id, n_vocab);
   }
   return {};
 }
 
-// Rewinds to the longest prefix that `prompt` shares with the session, short of its last token: that one's logits are needed.
+// Rewinds to the longest prefix that `prompt` shares with the session, short of its last token:
+// that one's logits are needed.
 Result<u32> keep_common_prefix(Session& session, Span<const u32> prompt) {
   const Span<const u32> have = session.tokens();
   u32 n_keep = 0;
-  while (n_keep < have.size() && n_keep + 1 < prompt.size() && have[n_keep] == prompt[n_keep]) ++n_keep;
+  while (n_keep < have.size() && n_keep + 1 < prompt.size() && have[n_keep] == prompt[n_keep])
+    ++n_keep;
   if (n_keep == session.n_past() || session.rewind(n_keep).ok()) return n_keep;
-  // A session that can not go back to there (recurrent state without a checkpoint) can always start again.
+  // A session that can not go back to there (recurrent state without a checkpoint) can always start
+  // again.
   const Status restarted = session.rewind(0);
   if (!restarted.ok()) return restarted.error();
   return u32{0};
 }
 
 // pick -> emit -> decode, until one of the reasons to stop. The prompt is in the session.
-Status decode_loop(const Generator& with, const GenerateOptions& options, GenerateSink& sink, Session::Interrupt interrupt,
-                   TextOut& text, RunDigest& digest, GenerateStats& stats) {
+Status decode_loop(const Generator& with, const GenerateOptions& options, GenerateSink& sink,
+                   Session::Interrupt interrupt, TextOut& text, RunDigest& digest,
+                   GenerateStats& stats) {
   for (;;) {
     const Span<const f32> logits = with.session.logits();
     const Result<u32> picked = with.sampler.pick(logits);
@@ -134,8 +151,9 @@ Str stop_reason_name(StopReason reason) {
 f64 GenerateStats::prefill_rate() const { return rate(n_evaluated, prefill_us); }
 f64 GenerateStats::decode_rate() const { return rate(n_decoded, decode_us); }
 
-Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt, const GenerateOptions& options,
-                               GenerateSink& sink, Session::Interrupt interrupt) {
+Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt,
+                               const GenerateOptions& options, GenerateSink& sink,
+                               Session::Interrupt interrupt) {
   const Status checked = check_prompt(with.session, prompt);
   if (!checked.ok()) return checked.error();
 
@@ -143,12 +161,15 @@ Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt, co
   const usize n_piece = with.tokenizer.max_piece_bytes();
   Result<Span<u8>> piece = with.scratch.take_raw(n_piece, "one token's text");
   if (!piece.ok()) return piece.error();
-  Result<Span<u8>> gated = with.scratch.take_raw(Utf8Gate::output_capacity(n_piece), "one token's text, decoded");
+  Result<Span<u8>> gated =
+      with.scratch.take_raw(Utf8Gate::output_capacity(n_piece), "one token's text, decoded");
   if (!gated.ok()) {
     with.scratch.rewind(mark);
     return gated.error();
   }
-  const auto as_text = [](Span<u8> bytes) { return Span<char>(reinterpret_cast<char*>(bytes.data()), bytes.size()); };
+  const auto as_text = [](Span<u8> bytes) {
+    return Span<char>(reinterpret_cast<char*>(bytes.data()), bytes.size());
+  };
 
   GenerateStats stats;
   stats.n_prompt = static_cast<u32>(prompt.size());
@@ -168,7 +189,8 @@ Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt, co
   if (status.ok()) {
     with.sampler.reset();
     for (const u32 id : prompt) with.sampler.accept(id);
-    TextOut text(with.tokenizer, options.show_special, sink, as_text(piece.value()), as_text(gated.value()));
+    TextOut text(with.tokenizer, options.show_special, sink, as_text(piece.value()),
+                 as_text(gated.value()));
     with.scratch.seal();  // decoding allocates nothing
     status = decode_loop(with, options, sink, interrupt, text, digest, stats);
     with.scratch.unseal();

@@ -1,9 +1,10 @@
 // One answer: prompt ids in, tokens and text out.
 //
-//   prompt ids --(longest common prefix with the session is kept)--> prefill -> [ pick -> emit -> decode ]*
+//   prompt ids --(common prefix with the session is kept)--> prefill -> [ pick -> emit -> decode ]*
 //
-// Nothing is allocated in the loop: the one buffer it needs is taken from `scratch` before the first token. The sampler starts
-// from its seed for every answer, so an answer is a function of (model, prompt ids, parameters) and of nothing that came before.
+// Nothing is allocated in the loop: the one buffer it needs is taken from `scratch` before the
+// first token. The sampler starts from its seed for every answer, so an answer is a function of
+// (model, prompt ids, parameters) and of nothing that came before.
 #pragma once
 
 #include "core/base/arena.h"
@@ -27,19 +28,22 @@ enum class StopReason : u8 {
 [[nodiscard]] Str stop_reason_name(StopReason reason);
 
 struct GenerateOptions {
-  u32 max_tokens = 0;         // 0: until the answer or the context ends
-  bool stop_at_end = true;    // false: an end-of-generation token is a token like any other (--ignore-eos)
+  u32 max_tokens = 0;  // 0: until the answer or the context ends
+  bool stop_at_end =
+      true;  // false: an end-of-generation token is a token like any other (--ignore-eos)
   bool show_special = false;  // control tokens appear in the text by their spelling
   bool digest = false;        // compute GenerateStats::digest
 };
 
-// Receives the answer as it comes. Calls happen on the thread of generate(), between two forward passes.
+// Receives the answer as it comes. Calls happen on the thread of generate(), between two forward
+// passes.
 class GenerateSink {
  public:
   // Every emitted token, the end token included, before its text.
   virtual void on_token(u32 id) { static_cast<void>(id); }
-  // Whole UTF-8 characters, as the model wrote them: control bytes are still in there. Only write_printable() (printable.h) may
-  // bring them to a terminal. False: no room for this text, generation stops with kContext.
+  // Whole UTF-8 characters, as the model wrote them: control bytes are still in there. Only
+  // write_printable() (printable.h) may bring them to a terminal. False: no room for this text,
+  // generation stops with kContext.
   [[nodiscard]] virtual bool on_text(Str utf8) = 0;
 
  protected:
@@ -48,16 +52,17 @@ class GenerateSink {
 
 struct GenerateStats {
   StopReason stop = StopReason::kEndOfGeneration;
-  u32 n_prompt = 0;     // tokens of the prompt
-  u32 n_evaluated = 0;  // of those, how many went through forward(); the rest was still in the KV cache
-  u32 n_output = 0;     // tokens emitted, the end token included
-  u32 n_decoded = 0;    // of those, how many went through forward()
+  u32 n_prompt = 0;  // tokens of the prompt
+  u32 n_evaluated =
+      0;              // of those, how many went through forward(); the others were in the KV cache
+  u32 n_output = 0;   // tokens emitted, the end token included
+  u32 n_decoded = 0;  // of those, how many went through forward()
   u64 prefill_us = 0;
-  u64 decode_us = 0;    // picking, text and forward passes; the time spent hashing is left out
+  u64 decode_us = 0;  // picking, text and forward passes; the time spent hashing is left out
   u64 hash_us = 0;
   bool has_digest = false;
-  // Run digest (docs/numerics.md R19): SHA-256 over, for each emitted token, u32 id and the n_vocab f32 logits it was chosen
-  // from, all little-endian.
+  // Run digest (docs/numerics.md R19): SHA-256 over, for each emitted token, u32 id and the n_vocab
+  // f32 logits it was chosen from, all little-endian.
   Sha256Digest digest;
 
   // Tokens per second; 0 where nothing was measured.
@@ -71,17 +76,21 @@ struct Generator {
   const Tokenizer& tokenizer;
   Sampler& sampler;
   Clock& clock;
-  Arena& scratch;  // some pieces' worth of bytes are taken and given back
+  Arena& scratch;                         // some pieces' worth of bytes are taken and given back
   Sha256BlockFn sha256_blocks = nullptr;  // KernelTable::sha256_blocks; null: the portable one
 };
 
-// Answers `prompt`. `interrupt` is asked before every batch of the prompt and before every decoded token.
-// A prompt that was interrupted gives kInterrupted with n_output 0; what was evaluated stays in the session.
+// Answers `prompt`. `interrupt` is asked before every batch of the prompt and before every decoded
+// token. A prompt that was interrupted gives kInterrupted with n_output 0; what was evaluated stays
+// in the session.
 // Errors: kInvalidArgument  the prompt is empty, or has a token that the vocabulary lacks.
 //         kContextFull      the prompt is longer than the context: (n_prompt, n_ctx).
-// After these two the session is unchanged; after the following it holds a prefix of the prompt and answer:
-//         kNumeric          from the forward pass or the sampler.   kOutOfMemory  scratch is too small.
-[[nodiscard]] Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt, const GenerateOptions& options,
-                                             GenerateSink& sink, Session::Interrupt interrupt = {});
+// After these two the session is unchanged; after the following it holds a prefix of the prompt and
+// answer:
+//         kNumeric          from the forward pass or the sampler.
+//         kOutOfMemory      scratch is too small.
+[[nodiscard]] Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt,
+                                             const GenerateOptions& options, GenerateSink& sink,
+                                             Session::Interrupt interrupt = {});
 
 }  // namespace lbm

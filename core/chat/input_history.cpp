@@ -8,7 +8,8 @@ void InputHistory::add(Str line) {
   if (n_line_ > 0 && at(0) == line) return;
   u32 n_drop = 0;
   usize freed = 0;
-  while (n_line_ - n_drop == kMaxLines || storage_.size() - (used_ - freed) < line.size()) freed += sizes_[n_drop++];
+  while (n_line_ - n_drop == kMaxLines || storage_.size() - (used_ - freed) < line.size())
+    freed += sizes_[n_drop++];
   __builtin_memmove(storage_.data(), storage_.data() + freed, used_ - freed);
   __builtin_memmove(sizes_, sizes_ + n_drop, (n_line_ - n_drop) * sizeof(sizes_[0]));
   used_ -= freed;

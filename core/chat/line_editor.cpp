@@ -16,7 +16,9 @@ usize count_end_backslashes(Str text) {
   return n;
 }
 
-u32 width_at(Str text, usize position) { return display_width(decode_utf8(text.from(position)).codepoint); }
+u32 width_at(Str text, usize position) {
+  return display_width(decode_utf8(text.from(position)).codepoint);
+}
 
 }  // namespace
 
@@ -25,7 +27,9 @@ bool needs_more_input(Str text) {
   // Elsewhere """ is text: a question about Python must not hang.
   if (!text.starts_with(kBlockMark) && !text.starts_with("/")) return false;
   u32 n_mark = 0;
-  for (usize i = text.find(kBlockMark); i != Str::kNone; i = text.find(kBlockMark, i + kBlockMark.size())) ++n_mark;
+  for (usize i = text.find(kBlockMark); i != Str::kNone;
+       i = text.find(kBlockMark, i + kBlockMark.size()))
+    ++n_mark;
   return n_mark % 2 == 1;
 }
 
@@ -33,7 +37,8 @@ Str strip_input_marks(Span<char> bytes) {
   const Str text(bytes.data(), bytes.size());
   const usize n_mark = kBlockMark.size();
   const Str outside = text.trimmed();
-  if (outside.size() >= 2 * n_mark && outside.starts_with(kBlockMark) && outside.ends_with(kBlockMark)) {
+  if (outside.size() >= 2 * n_mark && outside.starts_with(kBlockMark) &&
+      outside.ends_with(kBlockMark)) {
     return outside.slice(n_mark, outside.size() - 2 * n_mark).trimmed();
   }
   return count_end_backslashes(text) >= 2 ? text.first(text.size() - 1) : text;
@@ -80,7 +85,7 @@ LineEditor::Action LineEditor::on_key(KeyEvent key) {
     case Key::kEnd: move_to(line_end(cursor_)); break;
     case Key::kUp: up(); break;
     case Key::kDown: down(); break;
-    default: break;  // Esc and function keys mean nothing here; a terminal's stray escape must not cost a text
+    default: break;  // Esc too: a terminal's stray escape must not cost a text
   }
   return Action::kNone;
 }
@@ -99,7 +104,8 @@ LineEditor::Action LineEditor::on_control(u32 letter) {
     case 'u': erase(line_start(cursor_), cursor_); break;
     case 'k': {
       const usize end = line_end(cursor_);
-      erase(cursor_, end == cursor_ ? after(cursor_) : end);  // at the end of a line: joins the next
+      erase(cursor_,
+            end == cursor_ ? after(cursor_) : end);  // at the end of a line: joins the next
       break;
     }
     case 'w': {
@@ -144,7 +150,8 @@ void LineEditor::insert(Str text) {
     return;
   }
   if (text.empty()) return;
-  // After a move or an erasure by the same key it is an edit to a painter: the cursor stood elsewhere.
+  // After a move or an erasure by the same key it is an edit to a painter: the cursor stood
+  // elsewhere.
   const bool is_append = cursor_ == size_ && change_ == Change::kNone;
   touch(cursor_);
   __builtin_memmove(text_.data() + cursor_ + text.size(), text_.data() + cursor_, size_ - cursor_);
@@ -190,7 +197,8 @@ usize LineEditor::after(usize position) const {
   if (position == size_) return position;
   const bool was_newline = text_[position] == '\n';
   position += decode_utf8(text().from(position)).n_byte;
-  while (!was_newline && position < size_ && text_[position] != '\n' && width_at(text(), position) == 0) {
+  while (!was_newline && position < size_ && text_[position] != '\n' &&
+         width_at(text(), position) == 0) {
     position += decode_utf8(text().from(position)).n_byte;
   }
   return position;
@@ -206,7 +214,8 @@ usize LineEditor::line_end(usize position) const {
   return position;
 }
 
-// The place in the line at `to_line` that is as many characters from its start as `position` is from `from_line`.
+// The place in the line at `to_line` that is as many characters from its start as `position` is
+// from `from_line`.
 usize LineEditor::same_column(usize from_line, usize position, usize to_line) const {
   const usize end = line_end(to_line);
   while (from_line < position && to_line < end) {

@@ -1,14 +1,17 @@
-// The line editor: keys in, a text with a cursor out. It draws nothing; LinePainter (line_painter.h) or a cell grid does.
+// The line editor: keys in, a text with a cursor out. It draws nothing; LinePainter
+// (line_painter.h) or a cell grid does.
 //
 //   Left Right Ctrl-B Ctrl-F   by character (combining marks go with their base)
-//   Home End Ctrl-A Ctrl-E     ends of the line           Up Down Ctrl-P Ctrl-N   lines of the text, then the history
-//   Backspace Ctrl-H, Delete   Delete at the end of the text acts as Backspace: serial terminals send 0x7f, which firmware
-//                              reports as Delete
+//   Home End Ctrl-A Ctrl-E     ends of the line
+//   Up Down Ctrl-P Ctrl-N      lines of the text, then the history
+//   Backspace Ctrl-H           deletes backward
+//   Delete                     deletes forward; at the end of the text backward: serial terminals
+//                              send 0x7f for Backspace, which firmware reports as Delete
 //   Ctrl-U Ctrl-K Ctrl-W       delete to the start, to the end, the word before the cursor
-//   Ctrl-C                     drop the text; at an empty line: kInterrupt     Ctrl-D   at an empty line: kEndOfInput
-//   Ctrl-L                     draw again     Tab   kComplete
 //   Ctrl-J                     a new line in the text
-//   Enter                      submits, unless the text is unfinished (needs_more_input): then a new line
+//   Enter                      submits, or begins a new line while needs_more_input()
+//   Tab Ctrl-L                 kComplete, kRedraw
+//   Ctrl-C Ctrl-D              kInterrupt; kEndOfInput at an empty line, else as Delete
 #pragma once
 
 #include "core/base/span.h"
@@ -18,10 +21,11 @@
 
 namespace lbm {
 
-// True while `text` asks for another line: it ends in an odd number of backslashes, or it starts with """ or with a slash and
-// has an odd number of """.
+// True while `text` asks for another line: it ends in an odd number of backslashes, or it starts
+// with """ or with a slash and has an odd number of """.
 [[nodiscard]] bool needs_more_input(Str text);
-// Removes the marks of multi-line input from a finished text, in place: the """ around it, and one of two backslashes at its end.
+// Removes the marks of multi-line input from a finished text, in place: the """ around it, and one
+// of two backslashes at its end.
 [[nodiscard]] Str strip_input_marks(Span<char> text);
 
 class LineEditor {
@@ -30,7 +34,8 @@ class LineEditor {
   // What the last key did to the text, so that a painter can do less than everything.
   enum class Change : u8 { kNone, kAppend, kMove, kEdit };
 
-  // `text` and `draft` are of one size and outlive the editor; `draft` keeps an unfinished text while the history is shown.
+  // `text` and `draft` are of one size and outlive the editor; `draft` keeps an unfinished text
+  // while the history is shown.
   LineEditor(Span<char> text, Span<char> draft, InputHistory& history);
 
   // Begins an empty line.

@@ -64,8 +64,10 @@ LinePainter::Row LinePainter::row_after(Str text, const Row& row) const {
 
 LinePainter::Row LinePainter::row_of(Str text, usize position) const {
   Row row = fill(text, Row());
-  // A position between two rows belongs to the second, but the end of the text belongs to the last row.
-  while (row.last < text.size() && (row.ends_hard ? position > row.last : position >= row.last)) row = row_after(text, row);
+  // A position between two rows belongs to the second, but the end of the text belongs to the last
+  // row.
+  while (row.last < text.size() && (row.ends_hard ? position > row.last : position >= row.last))
+    row = row_after(text, row);
   return row;
 }
 
@@ -135,16 +137,19 @@ void LinePainter::update(const LineEditor& editor) {
   if (editor.changed_from() < live_first_) intact_from_ = live_;
   const Row target = row_of(text, editor.cursor());
   if (target.index > live_) {
-    // The rows on the way are printed too, the live one anew where an edit changed it or where it ends.
+    // The rows on the way are printed too, the live one anew where an edit changed it or where it
+    // ends.
     Row row = fill(text, Row());
     while (row.index < live_) row = row_after(text, row);
     if (row.first != live_first_) intact_from_ = live_;
-    const bool is_shown = row.first == live_first_ && row.last == live_last_ && editor.changed_from() >= live_last_;
+    const bool is_shown =
+        row.first == live_first_ && row.last == live_last_ && editor.changed_from() >= live_last_;
     if (!is_shown) paint_row(text, row);
     paint_down(text, row, target.index);
   } else {
     if (target.index < live_ || target.first != live_first_) intact_from_ = target.index;
-    const bool is_shown = target.index == live_ && editor.last_change() == LineEditor::Change::kMove;
+    const bool is_shown =
+        target.index == live_ && editor.last_change() == LineEditor::Change::kMove;
     if (!is_shown) paint_row(text, target);
   }
   place_cursor(text, target, editor.cursor());

@@ -1,15 +1,18 @@
 // Draws a LineEditor on a console that can only print: one live row.
 //
-// The firmware's text console understands no escape sequence of a terminal, and a serial terminal knows nothing of the
-// firmware's cursor calls. What both do alike is: print a character, '\n', and '\r' back to column 0. Even '\b' is no common ground
-// (over a wide character it means one column here and one character there, and it never leaves a row). So only the row that
-// has the cursor is alive: it is drawn over by '\r', its text, spaces where the old one was longer, and '\r' with its text up
-// to the cursor. Rows above it are paper, as on a teletype: a text that grows prints row after row and looks wrapped; when the
-// cursor climbs to an earlier row, that row is drawn in the place of the live one; and when the text is finished and what the
-// paper shows last is not the whole of it, it is printed once more. Typing at the end, the common case, prints the typed
+// The firmware's text console understands no escape sequence of a terminal, and a serial terminal
+// knows nothing of the firmware's cursor calls. What both do alike is: print a character, '\n', and
+// '\r' back to column 0. Even '\b' is no common ground (over a wide character it means one column
+// here and one character there, and it never leaves a row). So only the row that has the cursor is
+// alive: it is drawn over by '\r', its text, spaces where the old one was longer, and '\r' with its
+// text up to the cursor. Rows above it are paper, as on a teletype: a text that grows prints row
+// after row and looks wrapped; when the cursor climbs to an earlier row, that row is drawn in the
+// place of the live one; and when the text is finished and what the paper shows last is not the
+// whole of it, it is printed once more. Typing at the end, the common case, prints the typed
 // character and nothing else.
 //
-// The last column is never used: after it, firmware moves to the next row at once and a VT only at the next character.
+// The last column is never used: after it, firmware moves to the next row at once and a VT only at
+// the next character.
 #pragma once
 
 #include "core/base/span.h"
@@ -51,8 +54,8 @@ class LinePainter {
 
   Console& console_;
   Str prompt_;
-  usize live_ = 0;         // index of the row that is shown
-  usize live_first_ = 0;   // its Row::first, and the last that was drawn of it
+  usize live_ = 0;        // index of the row that is shown
+  usize live_first_ = 0;  // its Row::first, and the last that was drawn of it
   usize live_last_ = 0;
   usize intact_from_ = 0;  // rows intact_from_..live_ stand on the screen as they are in the text
   u32 n_column_ = 0;       // that the live row takes on the screen

@@ -78,7 +78,8 @@ Result<u32> ModelCatalog::resolve(Str name) const {
   }
   if (name.empty()) return fail(ErrorCode::kNotFound, "no model is named");
   u64 number = 0;
-  if (parse_u64(name, number) && number >= 1 && number <= n_file_) return static_cast<u32>(number - 1);
+  if (parse_u64(name, number) && number >= 1 && number <= n_file_)
+    return static_cast<u32>(number - 1);
   Match best = Match::kNone;
   u32 index = 0;
   u32 n_best = 0;
@@ -89,10 +90,14 @@ Result<u32> ModelCatalog::resolve(Str name) const {
     if (found > best) index = i;
     best = found;
   }
-  if (n_best == 0) return fail(ErrorCode::kNotFound, "no model of this name; /models lists them").about(name);
-  // The same path on two volumes: the program's own volume comes first. Anything else must be said more exactly.
+  if (n_best == 0)
+    return fail(ErrorCode::kNotFound, "no model of this name; /models lists them").about(name);
+  // The same path on two volumes: the program's own volume comes first. Anything else must be said
+  // more exactly.
   if (n_best > 1 && best < Match::kLeaf) {
-    return fail(ErrorCode::kInvalidArgument, "more than one model begins so; /models has numbers").about(name).with(n_best);
+    return fail(ErrorCode::kInvalidArgument, "more than one model begins so; /models has numbers")
+        .about(name)
+        .with(n_best);
   }
   return index;
 }

@@ -1,4 +1,5 @@
-// The model files that the host has, numbered from 1, and the finding of one by what a person types.
+// The model files that the host has, numbered from 1, and the finding of one by what a person
+// types.
 #pragma once
 
 #include "core/base/arena.h"
@@ -21,9 +22,10 @@ class ModelCatalog {
   [[nodiscard]] u32 size() const { return n_file_; }
   [[nodiscard]] const FileEntry& at(u32 index) const { return storage_.first(n_file_)[index]; }
 
-  // The index of the file that `name` means: its number, its path, "volume:path", its file name with or without extension, or
-  // the beginning of just one file name. Letter case does not count, and '\' is '/': FAT does the same.
-  // Errors: kNotFound; kInvalidArgument  several files could be meant: (how many).
+  // The index of the file that `name` means: its number, its path, "volume:path", its file name
+  // with or without extension, or the beginning of just one file name. Letter case does not count,
+  // and '\' is '/': FAT does the same.
+  // Errors: kNotFound.   kInvalidArgument  several files could be meant: (how many).
   [[nodiscard]] Result<u32> resolve(Str name) const;
 
   struct Totals {

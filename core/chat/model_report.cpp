@@ -22,7 +22,8 @@ class HeaderProbe {
   // The size of metadata is not known beforehand, and large vocabularies are rare: try small first.
   [[nodiscard]] Result<ModelFile> open(ByteSource& source) {
     for (u64 n_byte = 8 * kMiB;; n_byte *= 8) {
-      Result<Span<u8>> range = pages_.take(min_u64(n_byte, pages_.largest_free()), "header of a model file");
+      Result<Span<u8>> range =
+          pages_.take(min_u64(n_byte, pages_.largest_free()), "header of a model file");
       if (!range.ok()) return range.error();
       range_ = range.value();
       arena_ = new (PlaceAt{storage_}) Arena(range_);
@@ -54,7 +55,8 @@ Str type_counts(const ModelFile& file, TextWriter& out) {
   for (u32 i = 0; i < file.n_tensor(); ++i) ++counts[static_cast<u32>(file.tensor(i).dtype)];
   for (u32 i = 0; i < kDTypeLimit; ++i) {
     if (counts[i] == 0) continue;
-    out.print("{}{} {}", out.text().empty() ? "" : ", ", dtype_traits(static_cast<DType>(i)).name, counts[i]);
+    out.print("{}{} {}", out.text().empty() ? "" : ", ", dtype_traits(static_cast<DType>(i)).name,
+              counts[i]);
   }
   return out.text().empty() ? Str("no tensors") : out.text();
 }
@@ -91,8 +93,11 @@ void report_model_file(ByteSource& source, Str label, Pages& pages, ConsolePrint
   }
   const ModelFile& file = opened.value();
   out.line("{}", label);
-  out.line("  format      gguf version {}, {} tensors, {} keys, {} bytes of header, {} bytes ({:.1} MiB)", file.version(),
-           file.n_tensor(), file.n_meta(), file.data_offset(), file.file_size(), mib(file.file_size()));
+  out.line(
+      "  format      gguf version {}, {} tensors, {} keys, {} bytes of header, {} bytes ({:.1} "
+      "MiB)",
+      file.version(), file.n_tensor(), file.n_meta(), file.data_offset(), file.file_size(),
+      mib(file.file_size()));
   out.line("  name        {}", text_or(file, "general.name", "-"));
   out.line("  arch        {}", text_or(file, "general.architecture", "-"));
   out.line("  license     {}", text_or(file, "general.license", "-"));
@@ -106,9 +111,11 @@ void report_model_file(ByteSource& source, Str label, Pages& pages, ConsolePrint
   print_number(file, "kv_heads", "attention.head_count_kv", out);
   out.line("");
   const Result<MetaArray> vocab = file.get_array("tokenizer.ggml.tokens");
-  out.line("  tokenizer   {}, pre-tokenizer {}, {} tokens", text_or(file, "tokenizer.ggml.model", "none"),
-           text_or(file, "tokenizer.ggml.pre", "-"), vocab.ok() ? vocab.value().count : 0);
-  out.line("  template    {}", file.get_text("tokenizer.chat_template").ok() ? "its own" : "none (ChatML is used)");
+  out.line("  tokenizer   {}, pre-tokenizer {}, {} tokens",
+           text_or(file, "tokenizer.ggml.model", "none"), text_or(file, "tokenizer.ggml.pre", "-"),
+           vocab.ok() ? vocab.value().count : 0);
+  out.line("  template    {}",
+           file.get_text("tokenizer.chat_template").ok() ? "its own" : "none (ChatML is used)");
   const Status runnable = check_runnable(file, probe.arena());
   if (runnable.ok()) {
     out.line("  runs here   yes");
@@ -116,11 +123,13 @@ void report_model_file(ByteSource& source, Str label, Pages& pages, ConsolePrint
   }
   char reason[256];
   out.line("  runs here   no: {}", format_error(runnable.error(), reason));
-  const Str advice = way_out(runnable.error());
+  TextBuffer<256> words;
+  const Str advice = way_out(runnable.error(), words);
   if (!advice.empty()) out.line("              {}", advice);
 }
 
-void diagnose_load(const Error& error, ByteSource& source, Str label, Pages& pages, ConsolePrinter& out) {
+void diagnose_load(const Error& error, ByteSource& source, Str label, Pages& pages,
+                   ConsolePrinter& out) {
   char reason[256];
   out.line("ERROR: cannot load {}", label);
   out.line("  reason      {}", format_error(error, reason));
@@ -130,36 +139,53 @@ void diagnose_load(const Error& error, ByteSource& source, Str label, Pages& pag
     if (file.ok()) {
       TextBuffer<256> types;
       out.line("  file        {} bytes, arch {}, types {}", file.value().file_size(),
-               text_or(file.value(), "general.architecture", "-"), type_counts(file.value(), types));
+               text_or(file.value(), "general.architecture", "-"),
+               type_counts(file.value(), types));
     } else {
-      out.line("  file        {} bytes; its header can not be read further", source.size());
+      const bool is_probed = file.error().code != ErrorCode::kOutOfMemory;
+      out.line("  file        {} bytes{}", source.size(),
+               is_probed ? "; its header can not be read to the end" : "");
     }
   }
-  const Str advice = way_out(error);
+  TextBuffer<256> words;
+  const Str advice = way_out(error, words);
   if (!advice.empty()) out.line("  what to do  {}", advice);
 }
 
-Str way_out(const Error& error) {
+Str way_out(const Error& error, TextWriter& out) {
   switch (error.code) {
     case ErrorCode::kOk: return "";
     case ErrorCode::kBadMagic:
     case ErrorCode::kBadEndian:
-    case ErrorCode::kBadVersion: return "only GGUF files, version 2 or 3, little-endian, are read; take the GGUF form of the model";
+    case ErrorCode::kBadVersion:
+      return "only GGUF files, version 2 or 3, little-endian, are read; take the GGUF form of the "
+             "model";
     case ErrorCode::kUnsupported:
     case ErrorCode::kMissing:
     case ErrorCode::kBadType:
-      return "this build runs the llama architecture with F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0; take such a file of the model";
-    case ErrorCode::kOutOfMemory: return "a smaller context (/set ctx 1024), a smaller model or type, or more memory";
-    case ErrorCode::kContextFull: return "/reset starts anew; /set ctx N and then /model NAME gives more room and keeps the text";
-    case ErrorCode::kInvalidArgument: return "/cfg shows the settings; /set ctx 0 takes the model's own context";
-    case ErrorCode::kIo: return "the drive failed to read: try another port or drive, or copy the file again";
+      out.print("this build runs {} with", supported_architectures());
+      for (u32 i = 0; i < kDTypeLimit; ++i) {
+        const DTypeTraits traits = dtype_traits(static_cast<DType>(i));
+        if (traits.is_weight) out.print(" {}", traits.name);
+      }
+      return out.append("; take such a file of the model").text();
+    case ErrorCode::kOutOfMemory:
+      return "a smaller context (/set ctx 1024), a smaller model or type, or more memory";
+    case ErrorCode::kContextFull:
+      return "/reset starts anew; /set ctx N and then /model NAME gives more room and keeps the "
+             "text";
+    case ErrorCode::kInvalidArgument:
+      return "/cfg shows the settings; /set ctx 0 takes the model's own context";
+    case ErrorCode::kIo:
+      return "the drive failed to read: try another port or drive, or copy the file again";
     case ErrorCode::kNotFound: return "/models lists what is there";
     case ErrorCode::kCancelled: return "";
     case ErrorCode::kReadOnly:
     case ErrorCode::kNotRewindable:
     case ErrorCode::kTemplate:
     case ErrorCode::kBadSyntax: return "";
-    default: return "the file is damaged or incomplete: copy it again and compare its size and SHA-256";
+    default:
+      return "the file is damaged or incomplete: copy it again and compare its size and SHA-256";
   }
 }
 

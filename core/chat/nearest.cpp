@@ -1,4 +1,5 @@
-// Edit distance with swaps (optimal string alignment), over words of at most 32 bytes. See nearest.h.
+// Edit distance with swaps (optimal string alignment), over words of at most 32 bytes. See
+// nearest.h.
 #include "core/chat/nearest.h"
 
 #include "core/base/arith.h"
@@ -23,7 +24,8 @@ u32 NearestWord::distance(Str a, Str b) {
       const bool same = lower(a[i - 1]) == lower(b[j - 1]);
       u32 best = min_u32(above[j] + 1, row[j - 1] + 1);
       best = min_u32(best, above[j - 1] + (same ? 0 : 1));
-      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1])) {
+      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+          lower(a[i - 2]) == lower(b[j - 1])) {
         best = min_u32(best, above2[j - 2] + 1);
       }
       row[j] = best;

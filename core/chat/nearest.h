@@ -16,8 +16,8 @@ class NearestWord {
   // Empty when nothing was within a third of the typed length (at least 1).
   [[nodiscard]] Str best() const { return best_; }
 
-  // Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; ASCII case does not count.
-  // Words longer than kMaxWord are kMaxWord apart.
+  // Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; ASCII case
+  // does not count. Words longer than kMaxWord are kMaxWord apart.
   [[nodiscard]] static u32 distance(Str a, Str b);
 
  private:

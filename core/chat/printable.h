@@ -1,8 +1,9 @@
 // The one gate between text from outside (models, files, users) and a terminal.
 //
-// A model that was trained or tampered to emit escape sequences could retitle, clear or reprogram a terminal, and so could a file
-// name or a metadata string. So every text that the core did not write itself passes here: control characters other than
-// newline and tab (C0, DEL, C1 as U+0080..U+009F) and malformed bytes come out as U+FFFD. Histories, JSON and files keep the
+// A model that was trained or tampered to emit escape sequences could retitle, clear or reprogram a
+// terminal, and so could a file name or a metadata string. So every text that the core did not
+// write itself passes here: control characters other than newline and tab (C0, DEL, C1 as
+// U+0080..U+009F) and malformed bytes come out as U+FFFD. Histories, JSON and files keep the
 // original text; only terminals get this one.
 #pragma once
 
@@ -14,7 +15,8 @@ namespace lbm {
 // Bytes that `n` bytes of input can become.
 constexpr usize printable_capacity(usize n) { return n * 3; }
 
-// Writes the printable form of `text` into `out` (printable_capacity(text.size()) long) and returns it.
+// Writes the printable form of `text` into `out` (printable_capacity(text.size()) long) and returns
+// it.
 [[nodiscard]] Str make_printable(Str text, Span<char> out);
 
 // Shows the printable form of `text`, of any length.

@@ -1,4 +1,5 @@
-// The REPL: start, input, and the turn of a conversation. See repl.h; commands are in repl_commands.cpp, models in repl_model.cpp.
+// The REPL: start, input, and the turn of a conversation. See repl.h; commands are in
+// repl_commands.cpp, models in repl_model.cpp.
 #include "core/chat/repl.h"
 
 #include "core/base/arith.h"
@@ -24,11 +25,13 @@ Result<Repl*> Repl::create(Arena& arena, ReplHost& host) {
   if (!draft.ok()) return draft.error();
   const Result<Span<char>> history = arena.take<char>(kHistoryBytes, "history of input");
   if (!history.ok()) return history.error();
-  const Result<Span<FileEntry>> files = arena.take<FileEntry>(ModelCatalog::kMaxModels, "list of models");
+  const Result<Span<FileEntry>> files =
+      arena.take<FileEntry>(ModelCatalog::kMaxModels, "list of models");
   if (!files.ok()) return files.error();
   const Result<Conversation*> conversation = Conversation::create(arena, kConversationBytes);
   if (!conversation.ok()) return conversation.error();
-  const Buffers buffers = {text.value(), draft.value(), history.value(), files.value(), conversation.value()};
+  const Buffers buffers = {text.value(), draft.value(), history.value(), files.value(),
+                           conversation.value()};
   return arena.make<Repl>("the prompt", arena, host, buffers);
 }
 
@@ -60,7 +63,7 @@ Result<ReplExit> Repl::run() {
   return exit_;
 }
 
-// --- Start ---------------------------------------------------------------------------------------------------------------
+// --- Start -----------------------------------------------------------------------------------
 
 void Repl::read_settings() {
   const NamedText config = host_.config();
@@ -78,7 +81,8 @@ void Repl::read_settings() {
 void Repl::on_bad_line(u32 line, const Error& error) {
   char text[256];
   out_.print("[cfg] {}:{}: {}", host_.config().name, line, format_error(error, text));
-  const Str nearest = error.code == ErrorCode::kNotFound ? nearest_setting(error.subject_text()) : Str();
+  const Str nearest =
+      error.code == ErrorCode::kNotFound ? nearest_setting(error.subject_text()) : Str();
   if (nearest.empty()) {
     out_.line("; ignored");
   } else {
@@ -107,8 +111,9 @@ Status Repl::start_engine() {
   const Result<Engine*> engine = arena_.make<Engine>("engine", host_.pages(), workers, *table);
   if (!engine.ok()) return engine.error();
   engine_ = engine.value();
-  out_.line("llm-baremetal {} on {}: {} kernels, {} core{}, {:.0} MiB free", host_.version(), host_.host_name(), table->name,
-            workers.n_worker(), workers.n_worker() == 1 ? "" : "s", mib(host_.pages().bytes_free()));
+  out_.line("llm-baremetal {} on {}: {} kernels, {} core{}, {:.0} MiB free", host_.version(),
+            host_.host_name(), table->name, workers.n_worker(), workers.n_worker() == 1 ? "" : "s",
+            mib(host_.pages().bytes_free()));
   return {};
 }
 
@@ -134,7 +139,7 @@ NamedText Repl::find_script() {
   return script;
 }
 
-// --- Input ---------------------------------------------------------------------------------------------------------------
+// --- Input -----------------------------------------------------------------------------------
 
 void Repl::loop() {
   const NamedText script = find_script();
@@ -176,10 +181,13 @@ bool Repl::run_script(Str script) {
     script = end < script.size() ? script.from(end + 1) : Str();
     if (line.ends_with("\r")) line = line.first(line.size() - 1);
     editor_.insert(line);
-    if (editor_.on_key({Key::kEnter, 0}) != LineEditor::Action::kSubmit && !script.empty()) continue;
+    if (editor_.on_key({Key::kEnter, 0}) != LineEditor::Action::kSubmit && !script.empty())
+      continue;
     const Str text = strip_input_marks(editor_.mutable_text());
     if (!text.trimmed().empty()) {
-      out_.line("You (autorun): {}", text);
+      out_.print("You (autorun): ");
+      out_.text(text);
+      out_.line("");
       if (!handle(text)) return false;
     }
     editor_.start();
@@ -213,7 +221,8 @@ Repl::Input Repl::read_line(Str prompt) {
         history_.add(editor_.text());
         if (!editor_.was_cut()) return Input::kLine;
         // Half a text is worse than none: the answer would be to something that nobody asked.
-        out_.line("(longer than {} bytes: not sent; Up brings back what was kept)", editor_.capacity());
+        out_.line("(longer than {} bytes: not sent; Up brings back what was kept)",
+                  editor_.capacity());
         editor_.start();
         painter_.start(prompt);
         break;
@@ -228,7 +237,9 @@ bool Repl::handle(Str line) {
     usize n = 0;
     while (n < input.text.size() && !Str::is_space(input.text[n])) ++n;
     if (find_command(input.text.first(n)) == nullptr) {
-      out_.line("No model is loaded, so nobody can answer. /models lists the models, /model NUMBER loads one.");
+      out_.line(
+          "No model is loaded, so nobody can answer. /models lists the models, /model NUMBER loads "
+          "one.");
       return true;
     }
     input = {InputLine::Kind::kCommand, input.text.first(n), input.text.from(n).trimmed()};
@@ -238,12 +249,13 @@ bool Repl::handle(Str line) {
     case InputLine::Kind::kText: answer(input.text); return true;
     case InputLine::Kind::kCommand: break;
   }
-  if (const CommandInfo* command = find_command(input.name)) return run_command(*command, input.text);
+  if (const CommandInfo* command = find_command(input.name))
+    return run_command(*command, input.text);
   unknown_command(input.name, input.text);
   return true;
 }
 
-// --- The turn ------------------------------------------------------------------------------------------------------------
+// --- The turn --------------------------------------------------------------------------------
 
 bool Repl::asked_to_stop(void* self) { return static_cast<Repl*>(self)->console_.take_interrupt(); }
 
@@ -262,12 +274,13 @@ void Repl::answer(Str text) {
   GenerateOptions options;
   options.max_tokens = static_cast<u32>(settings_.integer(Setting::kMaxTokens));
   options.digest = settings_.flag(Setting::kDigest);
-  const Generator with = {engine_->session(),    engine_->tokenizer(),   *sampler_,
-                          host_.clock(),         engine_->turn_arena(),  engine_->kernels().sha256_blocks};
+  const Generator with = {
+      engine_->session(), engine_->tokenizer(),  *sampler_,
+      host_.clock(),      engine_->turn_arena(), engine_->kernels().sha256_blocks};
   static_cast<void>(console_.take_interrupt());  // a key from before the question stops nothing
   console_.write("AI: ");
-  const Result<GenerateStats> stats =
-      conversation_.say(with, engine_->chat_template(), text, options, *this, {asked_to_stop, this});
+  const Result<GenerateStats> stats = conversation_.say(with, engine_->chat_template(), text,
+                                                        options, *this, {asked_to_stop, this});
   console_.write("\n");
   if (stats.ok()) {
     stats_ = stats.value();
@@ -281,24 +294,28 @@ void Repl::answer(Str text) {
 void Repl::report_answer() {
   const u32 n_used = engine_->session().n_past();
   const u32 n_ctx = engine_->session().n_ctx();
+  TextBuffer<256> words;
   switch (stats_.stop) {
     case StopReason::kEndOfGeneration: break;
     case StopReason::kInterrupted:
-      out_.line(stats_.n_output == 0 ? "(stopped before the answer began; the question was taken back, Up brings it here)"
-                                     : "(stopped)");
+      out_.line(
+          stats_.n_output == 0
+              ? "(stopped before the answer began; the question was taken back, Up brings it here)"
+              : "(stopped)");
       break;
     case StopReason::kLength:
       out_.line("(stopped at max_tokens={}; /set max_tokens 0 lifts the limit)", stats_.n_output);
       break;
     case StopReason::kContext:
       out_.line("(stopped: the context of {} tokens is full)", n_ctx);
-      out_.line("{}", way_out(fail(ErrorCode::kContextFull, "")));
+      out_.line("{}", way_out(fail(ErrorCode::kContextFull, ""), words));
       break;
   }
   if (settings_.flag(Setting::kStats)) print_stats_line();
   if (stats_.has_digest) out_.line("[digest] {}", to_hex(stats_.digest).str());
   if (stats_.stop != StopReason::kContext && u64{n_used} * 5 >= u64{n_ctx} * 4) {
-    out_.line("note: the context is {} % full ({}/{} tokens); /reset starts anew", u64{n_used} * 100 / n_ctx, n_used, n_ctx);
+    out_.line("note: the context is {} % full ({}/{} tokens); /reset starts anew",
+              u64{n_used} * 100 / n_ctx, n_used, n_ctx);
   }
 }
 
@@ -307,16 +324,20 @@ void Repl::report_failure(const Error& error) {
   if (error.code == ErrorCode::kTemplate && !conversation_.exception().empty()) {
     out_.line("  the model's template says: {}", conversation_.exception());
   }
-  const Str advice = way_out(error);
+  TextBuffer<256> words;
+  const Str advice = way_out(error, words);
   if (error.code == ErrorCode::kContextFull && !advice.empty()) out_.line("  {}", advice);
   out_.line("  The conversation is as it was before the question, which Up brings back.");
 }
 
 // One line for people and for scripts; the shape of its first part is fixed (docs/chat.md).
 void Repl::print_stats_line() {
-  out_.print("[stats] tokens={} time_ms={} tok_s={:.3} prompt={} evaluated={} prefill_tok_s={:.3} context={}/{} stop={}",
-             stats_.n_output, stats_.decode_us / 1000, stats_.decode_rate(), stats_.n_prompt, stats_.n_evaluated,
-             stats_.prefill_rate(), engine_->session().n_past(), engine_->session().n_ctx(), stop_reason_name(stats_.stop));
+  out_.print(
+      "[stats] tokens={} time_ms={} tok_s={:.3} prompt={} evaluated={} prefill_tok_s={:.3} "
+      "context={}/{} stop={}",
+      stats_.n_output, stats_.decode_us / 1000, stats_.decode_rate(), stats_.n_prompt,
+      stats_.n_evaluated, stats_.prefill_rate(), engine_->session().n_past(),
+      engine_->session().n_ctx(), stop_reason_name(stats_.stop));
   if (settings_.integer(Setting::kSeed) < 0) out_.print(" seed={}", seed_);
   out_.line("");
 }

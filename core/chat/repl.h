@@ -1,7 +1,8 @@
 // The read-eval-print loop: the same on bare metal, in a terminal and in a browser worker.
 //
-// A host implements ReplHost and calls run_repl(); the value that comes back says what the user asked for last. What the REPL
-// prints for machines (markers) starts at column 0: docs/chat.md lists them.
+// A host implements ReplHost and calls run_repl(); the value that comes back says what the user
+// asked for last. What the REPL prints for machines (markers) starts at column 0: docs/chat.md
+// lists them.
 #pragma once
 
 #include "core/base/result.h"
@@ -34,7 +35,8 @@ class ReplHost {
   // Cores for `n_thread` (0: as many as pay); it may be fewer.
   [[nodiscard]] virtual Workers& workers(u32 n_thread) = 0;
   // The kernels for setting `isa`: "auto" is the fastest by trial, else the table of that name.
-  // Errors: kNotFound, kUnsupported by name; the REPL then says so and asks for "auto", which never fails.
+  // Errors: kNotFound, kUnsupported by name; the REPL then says so and asks for "auto", which never
+  // fails.
   [[nodiscard]] virtual Result<const KernelTable*> kernels(Str isa) = 0;
 
   // repl.cfg; an empty name where there is none.
@@ -43,11 +45,13 @@ class ReplHost {
   // Lines to run before the first prompt (an autorun script, a test). Empty: none.
   [[nodiscard]] virtual NamedText script() { return {}; }
 
-  [[nodiscard]] virtual Str version() = 0;        // "0.1.0 (abc1234)"
-  [[nodiscard]] virtual Str host_name() = 0;      // "uefi", "linux", "web"
-  // Where models are looked for, in words, for the user who has none: "/ and /models of every volume".
+  [[nodiscard]] virtual Str version() = 0;    // "0.1.0 (abc1234)"
+  [[nodiscard]] virtual Str host_name() = 0;  // "uefi", "linux", "web"
+  // Where models are looked for, in words, for the user who has none: "/ and /models of every
+  // volume".
   [[nodiscard]] virtual Str model_places() = 0;
-  // Local time, "2025-06-15T12:34:56", for templates that ask; empty: not known. Valid until the next call.
+  // Local time, "2025-06-15T12:34:56", for templates that ask; empty: not known. Valid until the
+  // next call.
   [[nodiscard]] virtual Str now() { return {}; }
   // Called over and over while a menu counts down; a host may sleep a millisecond here.
   virtual void idle() {}

@@ -78,7 +78,8 @@ void Repl::unknown_command(Str name, Str args) {
   if (nearest.empty()) {
     out_.line("There is no command /{}; /help lists them. (//{} sends it as text.)", name, name);
   } else {
-    out_.line("There is no command /{}. Did you mean /{}? (//{} sends it as text.)", name, nearest, name);
+    out_.line("There is no command /{}. Did you mean /{}? (//{} sends it as text.)", name, nearest,
+              name);
   }
 }
 
@@ -100,14 +101,18 @@ void Repl::help(Str args) {
   u32 n_shown = 0;
   for (u32 i = 0; i < kCommandCount; ++i) {
     const CommandInfo& info = command_info(i);
-    if (!args.empty() && !Str(info.name).contains(args) && !Str(info.summary).contains(args)) continue;
+    if (!args.empty() && !Str(info.name).contains(args) && !Str(info.summary).contains(args))
+      continue;
     TextBuffer<64> left;
     left.print("/{} {}", info.name, info.usage);
     out_.line("  {:30} {}", left.text(), info.summary);
     ++n_shown;
   }
   if (n_shown == 0) out_.line("Nothing is known about {}; /help lists all commands.", args);
-  if (args.empty()) out_.line("Anything else is said to the model. Esc or Ctrl-C stops an answer. /help help tells the keys.");
+  if (args.empty())
+    out_.line(
+        "Anything else is said to the model. Esc or Ctrl-C stops an answer. /help help tells the "
+        "keys.");
 }
 
 void Repl::switch_model(Str args) {
@@ -130,7 +135,8 @@ void Repl::switch_model(Str args) {
   if (load_model(file)) {
     print_model_line();
     if (conversation_.n_message() > 0) {
-      out_.line("The conversation goes on ({} messages); /reset starts anew.", conversation_.n_message());
+      out_.line("The conversation goes on ({} messages); /reset starts anew.",
+                conversation_.n_message());
     }
     return;
   }
@@ -203,7 +209,8 @@ void Repl::set_value(Str key, Str value) {
   apply(info->id);
   char text[Settings::kShortTextBytes];
   if (info->id == Setting::kSystem) {
-    out_.line(settings_.text(Setting::kSystem).empty() ? "OK: no system prompt" : "OK: system prompt set");
+    out_.line(settings_.text(Setting::kSystem).empty() ? "OK: no system prompt"
+                                                       : "OK: system prompt set");
   } else {
     out_.print("OK: {} = {}", info->key, settings_.show(info->id, text));
     out_.line(info->when == SettingWhen::kAnswer ? "" : ", {}", setting_when_text(info->when));
@@ -228,8 +235,9 @@ void Repl::show_setting(Setting id) {
     out_.line("  {} to {}", static_cast<i64>(info.low), static_cast<i64>(info.high));
   }
   if (info.aliases[0] != '\0') out_.line("  also: {}", info.aliases);
-  out_.line("  default {}; now from {}; a change counts {}", info.standard[0] == '\0' ? "empty" : info.standard,
-            origin_text(settings_.origin(id)), setting_when_text(info.when));
+  out_.line("  default {}; now from {}; a change counts {}",
+            info.standard[0] == '\0' ? "empty" : info.standard, origin_text(settings_.origin(id)),
+            setting_when_text(info.when));
 }
 
 void Repl::show_settings(Str key) {
@@ -264,28 +272,33 @@ void Repl::show_stats(Str args) {
   }
   if (has_stats_) {
     print_stats_line();
-    out_.line("  prompt    {} tokens, {} of them evaluated in {:.3} s: {:.1} tokens/s", stats_.n_prompt, stats_.n_evaluated,
-              static_cast<f64>(stats_.prefill_us) * 1e-6, stats_.prefill_rate());
-    out_.line("  answer    {} tokens in {:.3} s: {:.1} tokens/s; ended by {}; seed {}", stats_.n_output,
-              static_cast<f64>(stats_.decode_us) * 1e-6, stats_.decode_rate(), stop_reason_name(stats_.stop), seed_);
+    out_.line("  prompt    {} tokens, {} of them evaluated in {:.3} s: {:.1} tokens/s",
+              stats_.n_prompt, stats_.n_evaluated, static_cast<f64>(stats_.prefill_us) * 1e-6,
+              stats_.prefill_rate());
+    out_.line("  answer    {} tokens in {:.3} s: {:.1} tokens/s; ended by {}; seed {}",
+              stats_.n_output, static_cast<f64>(stats_.decode_us) * 1e-6, stats_.decode_rate(),
+              stop_reason_name(stats_.stop), seed_);
     if (stats_.has_digest) {
-      out_.line("  digest    {} ({:.3} s of hashing, not counted above)", to_hex(stats_.digest).str(),
-                static_cast<f64>(stats_.hash_us) * 1e-6);
+      out_.line("  digest    {} ({:.3} s of hashing, not counted above)",
+                to_hex(stats_.digest).str(), static_cast<f64>(stats_.hash_us) * 1e-6);
     }
   } else {
     out_.line("  no answer yet");
   }
   const Session& session = engine_->session();
-  out_.line("  context   {} of {} tokens, {} messages", session.n_past(), session.n_ctx(), conversation_.n_message());
-  out_.line("  memory    weights {:.1} MiB, KV {:.1} MiB, {:.0} MiB free", mib(engine_->weight_bytes()),
-            mib(engine_->kv_bytes()), mib(host_.pages().bytes_free()));
+  out_.line("  context   {} of {} tokens, {} messages", session.n_past(), session.n_ctx(),
+            conversation_.n_message());
+  out_.line("  memory    weights {:.1} MiB, KV {:.1} MiB, {:.0} MiB free",
+            mib(engine_->weight_bytes()), mib(engine_->kv_bytes()),
+            mib(host_.pages().bytes_free()));
   out_.line("  load      {:.3} s", static_cast<f64>(load_us_) * 1e-6);
 }
 
 void Repl::show_version() {
   out_.line("OK: Version: {}", host_.version());
-  out_.line("  host {}, {} kernels, {} core{}, {:.0} MiB free", host_.host_name(), engine_->kernels().name,
-            engine_->workers().n_worker(), engine_->workers().n_worker() == 1 ? "" : "s", mib(host_.pages().bytes_free()));
+  out_.line("  host {}, {} kernels, {} core{}, {:.0} MiB free", host_.host_name(),
+            engine_->kernels().name, engine_->workers().n_worker(),
+            engine_->workers().n_worker() == 1 ? "" : "s", mib(host_.pages().bytes_free()));
 }
 
 }  // namespace lbm

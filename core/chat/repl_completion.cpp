@@ -73,7 +73,8 @@ void Repl::complete() {
   if (start > 1) {
     const InputLine input = parse_input(before);
     // Only the first argument is completed.
-    wanted = input.text.size() > typed.size() ? Wanted::kNothing : wanted_after(find_command(input.name));
+    wanted = input.text.size() > typed.size() ? Wanted::kNothing
+                                              : wanted_after(find_command(input.name));
   }
   Matches matches(typed);
   for_each_candidate(wanted, catalog_, [&](Str word) { matches.offer(word); });

@@ -34,12 +34,15 @@ class LoadProgress final : public LoadObserver {
     const f64 rate = us == 0 ? 0.0 : mib(n_done) * 1e6 / static_cast<f64>(us);
     // The name comes last: where the row is short it is the name that is cut.
     line.print("Loading {:3} % of {:.1} MiB, {:.1} MB/s, Esc cancels: {}  ",
-               n_total == 0 ? 100 : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
+               n_total == 0
+                   ? 100
+                   : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
                mib(n_total), rate * 1.048576, label_);
     console_.write("\r");
     // Never into the last column: the line would move on, and '\r' would not come back to it.
     const Str text = line.text();
-    write_printable(console_, text.first(static_cast<usize>(min_u64(text.size(), console_.n_column() - 1))));
+    write_printable(console_,
+                    text.first(static_cast<usize>(min_u64(text.size(), console_.n_column() - 1))));
   }
 
   Console& console_;
@@ -60,11 +63,13 @@ FileEntry entry_for_path(Str path, u64 size_bytes) {
 // What Sampler::create takes for n_vocab candidates, generously.
 u64 sampler_bytes(u32 n_vocab) { return u64{n_vocab} * 24 + 128 * kKiB; }
 
-bool same_file(const FileEntry& a, const FileEntry& b) { return a.volume == b.volume && a.name() == b.name(); }
+bool same_file(const FileEntry& a, const FileEntry& b) {
+  return a.volume == b.volume && a.name() == b.name();
+}
 
 }  // namespace
 
-// --- Choosing ------------------------------------------------------------------------------------------------------------
+// --- Choosing --------------------------------------------------------------------------------
 
 void Repl::choose_first_model() {
   const u64 start_us = host_.clock().now_us();
@@ -79,8 +84,10 @@ void Repl::choose_first_model() {
       was_tried = true;
       if (load_first(file)) return;
     } else {
-      out_.line("[cfg] WARNING: model override open failed: {} ({})", wanted, error_code_name(found.error().code));
-      out_.line("[cfg] hint: run /models to inspect available files, or set model=<name>.bin|.gguf");
+      out_.line("[cfg] WARNING: model override open failed: {} ({})", wanted,
+                error_code_name(found.error().code));
+      out_.line(
+          "[cfg] hint: run /models to inspect available files, or set model=<name>.bin|.gguf");
     }
     out_.line("[cfg] fallback: continuing with auto-detect candidates");
   }
@@ -94,7 +101,8 @@ void Repl::choose_first_model() {
 
 bool Repl::load_first(const FileEntry& file) {
   if (!load_model(file)) return false;
-  out_.line("[obs][startup] model_select_ms={} model_prepare_ms={} format={}", select_us_ / 1000, load_us_ / 1000, "gguf");
+  out_.line("[obs][startup] model_select_ms={} model_prepare_ms={} format={}", select_us_ / 1000,
+            load_us_ / 1000, "gguf");
   print_model_line();
   return true;
 }
@@ -104,7 +112,8 @@ bool Repl::choose_from_menu(u32& index) {
   index = 0;
   list_models();
   if (!settings_.flag(Setting::kModelPicker) || !host_.script().text.empty()) {
-    out_.line("Several models are there and none is named (model= in repl.cfg): the first is taken.");
+    out_.line(
+        "Several models are there and none is named (model= in repl.cfg): the first is taken.");
     return true;
   }
   const u64 timeout_us = static_cast<u64>(settings_.integer(Setting::kPickerTimeout)) * 1'000'000;
@@ -148,11 +157,12 @@ void Repl::list_models() {
     const FileEntry& file = catalog_.at(i);
     TextBuffer<FileEntry::kMaxPath + 16> label;
     const bool is_loaded = engine_->loaded() && same_file(file, loaded_file_);
-    out_.line("{:3}{} {:9.1} MiB  {:7}  {}", i + 1, is_loaded ? "*" : " ", mib(file.size_bytes), file_kind(file.name()),
-              file_label(file, label));
+    out_.line("{:3}{} {:9.1} MiB  {:7}  {}", i + 1, is_loaded ? "*" : " ", mib(file.size_bytes),
+              file_kind(file.name()), file_label(file, label));
   }
   const ModelCatalog::Totals totals = catalog_.totals();
-  out_.line("  summary: total={} bin={} gguf={} bytes={}", catalog_.size(), totals.n_bin, totals.n_gguf, totals.bytes);
+  out_.line("  summary: total={} bin={} gguf={} bytes={}", catalog_.size(), totals.n_bin,
+            totals.n_gguf, totals.bytes);
 }
 
 Status Repl::find_file(Str name, FileEntry& out) {
@@ -161,16 +171,18 @@ Status Repl::find_file(Str name, FileEntry& out) {
     out = catalog_.at(index.value());
     return {};
   }
-  if (index.error().code != ErrorCode::kNotFound || name.size() > FileEntry::kMaxPath) return index.error();
+  if (index.error().code != ErrorCode::kNotFound || name.size() > FileEntry::kMaxPath)
+    return index.error();
   // A path that the list does not have, as it was written.
   const Result<ByteSource*> source = host_.volume().open(0, name);
-  if (!source.ok()) return source.error().code == ErrorCode::kNotFound ? index.error() : source.error();
+  if (!source.ok())
+    return source.error().code == ErrorCode::kNotFound ? index.error() : source.error();
   out = entry_for_path(name, source.value()->size());
   host_.volume().close(source.value());
   return {};
 }
 
-// --- Loading -------------------------------------------------------------------------------------------------------------
+// --- Loading ---------------------------------------------------------------------------------
 
 bool Repl::load_model(const FileEntry& file) {
   TextBuffer<FileEntry::kMaxPath + 16> label_text;
@@ -227,16 +239,19 @@ void Repl::print_model_line() {
   const ModelConfig& config = engine_->model().config;
   const Session& session = engine_->session();
   if (settings_.integer(Setting::kVerbose) > 0) {
-    out_.line("GGUF detected: ctx={} dim={} layers={} heads={} kv_heads={}", config.n_ctx_train, config.n_embd, config.n_layer,
-              config.n_head, config.n_head_kv);
+    out_.line("GGUF detected: ctx={} dim={} layers={} heads={} kv_heads={}", config.n_ctx_train,
+              config.n_embd, config.n_layer, config.n_head, config.n_head_kv);
   }
-  out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})", engine_->name(), config.n_embd,
-            config.n_layer, config.n_head, config.n_head_kv, config.n_vocab, session.n_ctx());
-  out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}", session.n_ctx(),
-            config.n_ctx_train, session.kv_type() == KvType::kF16 ? "f16" : "f32", mib(engine_->kv_bytes()),
-            mib(engine_->weight_bytes()), engine_->has_own_template() ? "its own" : "ChatML");
+  out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})",
+            engine_->name(), config.n_embd, config.n_layer, config.n_head, config.n_head_kv,
+            config.n_vocab, session.n_ctx());
+  out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}",
+            session.n_ctx(), config.n_ctx_train, session.kv_type() == KvType::kF16 ? "f16" : "f32",
+            mib(engine_->kv_bytes()), mib(engine_->weight_bytes()),
+            engine_->has_own_template() ? "its own" : "ChatML");
   if (!engine_->template_note().empty()) out_.line("  note: {}", engine_->template_note());
-  if (!(engine_->file_hash() == Sha256Digest())) out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
+  if (!(engine_->file_hash() == Sha256Digest()))
+    out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
 }
 
 void Repl::print_no_model_help() {
@@ -244,9 +259,13 @@ void Repl::print_no_model_help() {
   out_.line("Tip: in no-model REPL use /models and /model_info <path>");
   if (catalog_.size() == 0) {
     out_.line("No model was found. Looked for .gguf files in {}.", host_.model_places());
-    out_.line("Copy one there (SmolLM2-135M-Instruct in Q4_1 is a small one to begin with) and start again, or /models here.");
+    out_.line(
+        "Copy one there (SmolLM2-135M-Instruct in Q4_1 is a small one to begin with) and start "
+        "again, or /models here.");
   } else {
-    out_.line("No model is loaded; {} could be chosen from: /models lists them, /model NUMBER loads one.", catalog_.size());
+    out_.line(
+        "No model is loaded; {} could be chosen from: /models lists them, /model NUMBER loads one.",
+        catalog_.size());
   }
 }
 

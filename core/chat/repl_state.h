@@ -1,5 +1,6 @@
-// The REPL's insides, shared by its files: repl.cpp (start, input, turn), repl_commands.cpp (what commands do),
-// repl_model.cpp (choosing and loading a model) and repl_completion.cpp (Tab). Hosts see repl.h only.
+// The REPL's insides, shared by its files: repl.cpp (start, input, turn), repl_commands.cpp (what
+// commands do), repl_model.cpp (choosing and loading a model) and repl_completion.cpp (Tab). Hosts
+// see repl.h only.
 #pragma once
 
 #include "core/base/arena.h"
@@ -21,7 +22,8 @@ class Repl final : private ConfigObserver, private GenerateSink {
   static constexpr usize kInputBytes = 64 * kKiB;
   static constexpr usize kHistoryBytes = 64 * kKiB;
   static constexpr u64 kConversationBytes = kMiB;
-  static constexpr u64 kArenaBytes = 2 * kMiB;  // all of it, with room for the engine and the script
+  static constexpr u64 kArenaBytes =
+      2 * kMiB;  // all of it, with room for the engine and the script
 
   [[nodiscard]] static Result<Repl*> create(Arena& arena, ReplHost& host);
   // Runs; then everything that was taken from the host is given back.

@@ -7,56 +7,63 @@ namespace {
 constexpr f64 kMaxU32 = 4294967295.0;
 constexpr f64 kMaxI64 = 9223372036854775807.0;
 
-// Order of Setting. The keys and aliases of the prior system (reference: docs/chat.md) are accepted where they have a meaning.
+// Order of Setting. The keys and aliases of the prior system (reference: docs/chat.md) are accepted
+// where they have a meaning.
 constexpr SettingInfo kTable[kSettingCount] = {
-    {Setting::kModel, "model", "model_file weights", SettingType::kText, SettingWhen::kStart, 0, 255, "", "",
+    {Setting::kModel, "model", "model_file weights", SettingType::kText, SettingWhen::kStart, 0,
+     255, "", "",
      "model to load at start: path or name, extension optional; empty: the only one, or a menu"},
-    {Setting::kModelPicker, "model_picker", "model_menu", SettingType::kFlag, SettingWhen::kStart, 0, 1, "1", "",
-     "menu when several models are there and none is named; 0 takes the first"},
-    {Setting::kPickerTimeout, "timeout", "picker_timeout", SettingType::kInteger, SettingWhen::kStart, 0, 3600, "10", "",
+    {Setting::kModelPicker, "model_picker", "model_menu", SettingType::kFlag, SettingWhen::kStart,
+     0, 1, "1", "", "menu when several models are there and none is named; 0 takes the first"},
+    {Setting::kPickerTimeout, "timeout", "picker_timeout", SettingType::kInteger,
+     SettingWhen::kStart, 0, 3600, "10", "",
      "seconds the menu waits before it takes the first model; 0 waits for ever"},
-    {Setting::kContext, "ctx", "ctx_len context context_len ctx_size n_ctx", SettingType::kInteger, SettingWhen::kLoad, 0,
-     16777216, "0", "", "tokens of context; 0: what the model was trained for, at most 4096, less where memory is short"},
-    {Setting::kBatch, "batch", "batch_size n_batch", SettingType::kInteger, SettingWhen::kLoad, 1, 512, "32", "",
-     "prompt tokens evaluated together; changes speed, never a bit of the result"},
-    {Setting::kKv, "kv", "kv_type cache_type", SettingType::kChoice, SettingWhen::kLoad, 0, 0, "f16", "f16 f32",
-     "element type of the KV cache"},
+    {Setting::kContext, "ctx", "ctx_len context context_len ctx_size n_ctx", SettingType::kInteger,
+     SettingWhen::kLoad, 0, 16777216, "0", "",
+     "tokens of context; 0: what the model was trained for, at most 4096, less where memory is "
+     "short"},
+    {Setting::kBatch, "batch", "batch_size n_batch", SettingType::kInteger, SettingWhen::kLoad, 1,
+     512, "32", "", "prompt tokens evaluated together; changes speed, never a bit of the result"},
+    {Setting::kKv, "kv", "kv_type cache_type", SettingType::kChoice, SettingWhen::kLoad, 0, 0,
+     "f16", "f16 f32", "element type of the KV cache"},
     {Setting::kIsa, "isa", "", SettingType::kText, SettingWhen::kStart, 1, 31, "auto", "",
-     "kernels: auto times them and takes the fastest; else scalar, swar, avx2 ...; all give the same bits"},
-    {Setting::kThreads, "threads", "n_threads", SettingType::kInteger, SettingWhen::kStart, 0, 1024, "0", "",
-     "cores to use; 0: as many as pay; never changes a bit of the result"},
+     "kernels: auto times them and takes the fastest; else scalar, swar, avx2 ...; all give the "
+     "same bits"},
+    {Setting::kThreads, "threads", "n_threads", SettingType::kInteger, SettingWhen::kStart, 0, 1024,
+     "0", "", "cores to use; 0: as many as pay; never changes a bit of the result"},
     {Setting::kHashModel, "hash_model", "", SettingType::kFlag, SettingWhen::kLoad, 0, 1, "0", "",
      "SHA-256 of the model file while it is read (always done with digest=1)"},
-    {Setting::kTemperature, "temp", "temperature", SettingType::kReal, SettingWhen::kAnswer, 0, 100, "0.8", "",
-     "0 is greedy: always the likeliest token"},
+    {Setting::kTemperature, "temp", "temperature", SettingType::kReal, SettingWhen::kAnswer, 0, 100,
+     "0.8", "", "0 is greedy: always the likeliest token"},
     {Setting::kTopK, "top_k", "", SettingType::kInteger, SettingWhen::kAnswer, 0, kMaxU32, "40", "",
      "only the k likeliest tokens; 0: all"},
     {Setting::kTopP, "top_p", "", SettingType::kReal, SettingWhen::kAnswer, 0, 1, "0.95", "",
      "only the likeliest tokens that together have this probability; 1: all"},
     {Setting::kMinP, "min_p", "", SettingType::kReal, SettingWhen::kAnswer, 0, 1, "0.05", "",
      "only tokens at least this likely, relative to the likeliest; 0: all"},
-    {Setting::kRepeatPenalty, "repeat_penalty", "repeat", SettingType::kReal, SettingWhen::kAnswer, 0.01, 100, "1", "",
-     "divides the logits of recent tokens; 1: off"},
-    {Setting::kRepeatLastN, "repeat_last_n", "", SettingType::kInteger, SettingWhen::kAnswer, 0, Sampler::kMaxRepeatLastN,
-     "64", "", "how many recent tokens the penalty looks at"},
+    {Setting::kRepeatPenalty, "repeat_penalty", "repeat", SettingType::kReal, SettingWhen::kAnswer,
+     0.01, 100, "1", "", "divides the logits of recent tokens; 1: off"},
+    {Setting::kRepeatLastN, "repeat_last_n", "", SettingType::kInteger, SettingWhen::kAnswer, 0,
+     Sampler::kMaxRepeatLastN, "64", "", "how many recent tokens the penalty looks at"},
     {Setting::kSeed, "seed", "", SettingType::kInteger, SettingWhen::kAnswer, -1, kMaxI64, "0", "",
-     "start of the random stream of each answer; same seed, same text, on every machine; -1: from the clock"},
-    {Setting::kMaxTokens, "max_tokens", "n_predict", SettingType::kInteger, SettingWhen::kAnswer, 0, kMaxU32, "512", "",
-     "most tokens of an answer; 0: until the context is full"},
-    {Setting::kSystem, "system", "system_prompt", SettingType::kText, SettingWhen::kAnswer, 0, Settings::kMaxTextBytes,
-     "", "", "system prompt; \\n in quotes is a new line"},
+     "start of the random stream of each answer; same seed, same text, on every machine; -1: from "
+     "the clock"},
+    {Setting::kMaxTokens, "max_tokens", "n_predict", SettingType::kInteger, SettingWhen::kAnswer, 0,
+     kMaxU32, "512", "", "most tokens of an answer; 0: until the context is full"},
+    {Setting::kSystem, "system", "system_prompt", SettingType::kText, SettingWhen::kAnswer, 0,
+     Settings::kMaxTextBytes, "", "", "system prompt; \\n in quotes is a new line"},
     {Setting::kStats, "stats", "", SettingType::kFlag, SettingWhen::kAnswer, 0, 1, "1", "",
      "one line of statistics after each answer"},
     {Setting::kDigest, "digest", "", SettingType::kFlag, SettingWhen::kAnswer, 0, 1, "0", "",
      "the run digest after each answer: SHA-256 over tokens and logits, equal on every machine"},
-    {Setting::kVerbose, "verbose", "boot_verbose verbose_boot", SettingType::kInteger, SettingWhen::kStart, 0, 2, "0", "",
-     "1: more about machine and model at start"},
-    {Setting::kAutorun, "autorun_autostart", "autorun", SettingType::kFlag, SettingWhen::kStart, 0, 1, "0", "",
-     "run autorun_file before the first prompt"},
-    {Setting::kAutorunFile, "autorun_file", "autorun_script", SettingType::kText, SettingWhen::kStart, 0, 255,
-     "llmk-autorun.txt", "", "script: one line of input a line"},
-    {Setting::kAutorunShutdown, "autorun_shutdown_when_done", "autorun_shutdown", SettingType::kFlag, SettingWhen::kStart,
-     0, 1, "0", "", "shut down when the script has ended"},
+    {Setting::kVerbose, "verbose", "boot_verbose verbose_boot", SettingType::kInteger,
+     SettingWhen::kStart, 0, 2, "0", "", "1: more about machine and model at start"},
+    {Setting::kAutorun, "autorun_autostart", "autorun", SettingType::kFlag, SettingWhen::kStart, 0,
+     1, "0", "", "run autorun_file before the first prompt"},
+    {Setting::kAutorunFile, "autorun_file", "autorun_script", SettingType::kText,
+     SettingWhen::kStart, 0, 255, "llmk-autorun.txt", "", "script: one line of input a line"},
+    {Setting::kAutorunShutdown, "autorun_shutdown_when_done", "autorun_shutdown",
+     SettingType::kFlag, SettingWhen::kStart, 0, 1, "0", "", "shut down when the script has ended"},
 };
 
 constexpr bool table_in_order() {
@@ -160,13 +167,15 @@ Status Settings::assign(const SettingInfo& info, Str value, Origin origin) {
   switch (info.type) {
     case SettingType::kFlag: {
       bool flag = false;
-      if (!parse_flag(value, flag)) return fail(ErrorCode::kBadValue, "is 1 or 0 (on, off, yes, no)").about(info.key);
+      if (!parse_flag(value, flag))
+        return fail(ErrorCode::kBadValue, "is 1 or 0 (on, off, yes, no)").about(info.key);
       integers_[i] = flag ? 1 : 0;
       break;
     }
     case SettingType::kInteger: {
       i64 number = 0;
-      if (!parse_i64(value, number)) return fail(ErrorCode::kBadValue, "needs a whole number").about(info.key);
+      if (!parse_i64(value, number))
+        return fail(ErrorCode::kBadValue, "needs a whole number").about(info.key);
       if (static_cast<f64>(number) < info.low || static_cast<f64>(number) > info.high) {
         return fail(ErrorCode::kBadValue, "number out of range").about(info.key);
       }
@@ -175,7 +184,8 @@ Status Settings::assign(const SettingInfo& info, Str value, Origin origin) {
     }
     case SettingType::kReal: {
       f64 number = 0;
-      if (!parse_f64(value, number)) return fail(ErrorCode::kBadValue, "needs a number").about(info.key);
+      if (!parse_f64(value, number))
+        return fail(ErrorCode::kBadValue, "needs a number").about(info.key);
       // Written so that NaN fails too.
       if (!(number >= info.low && number <= info.high)) {
         return fail(ErrorCode::kBadValue, "number out of range").about(info.key);
@@ -192,7 +202,9 @@ Status Settings::assign(const SettingInfo& info, Str value, Origin origin) {
     case SettingType::kText: {
       const f64 size = static_cast<f64>(value.size());
       if (size > info.high) {
-        return fail(ErrorCode::kLimit, "text too long").about(info.key).with(value.size(), static_cast<u64>(info.high));
+        return fail(ErrorCode::kLimit, "text too long")
+            .about(info.key)
+            .with(value.size(), static_cast<u64>(info.high));
       }
       if (size < info.low) return fail(ErrorCode::kBadValue, "needs a value").about(info.key);
       const Span<char> out = storage(info.id);
@@ -208,7 +220,8 @@ Status Settings::assign(const SettingInfo& info, Str value, Origin origin) {
 Status Settings::set(Str key, Str value, Origin origin) {
   const SettingInfo* info = find_setting(key.trimmed());
   if (info == nullptr) return fail(ErrorCode::kNotFound, "no such setting").about(key.trimmed());
-  // A text keeps its spaces: who gives one as a whole means it so. Of everything else they are trimmed.
+  // A text keeps its spaces: who gives one as a whole means it so. Of everything else they are
+  // trimmed.
   return assign(*info, info->type == SettingType::kText ? value : value.trimmed(), origin);
 }
 

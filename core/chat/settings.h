@@ -1,8 +1,9 @@
 // The settings: one table behind repl.cfg, /set, /cfg, the flags of a host, and repl.cfg.example.
 //
-// A setting is known by its enumerator in code and by its key or an alias in text. Values are checked where they enter, so
-// whoever reads one needs no check. repl.cfg is `key=value` (or `key value`) a line, `#` and `;` comments, BOM and CRLF tolerated,
-// quotes optional, the last one wins, of any size; a line that is wrong is named by its number and ignored.
+// A setting is known by its enumerator in code and by its key or an alias in text. Values are
+// checked where they enter, so whoever reads one needs no check. repl.cfg is `key=value` (or `key
+// value`) a line, `#` and `;` comments, BOM and CRLF tolerated, quotes optional, the last one wins,
+// of any size; a line that is wrong is named by its number and ignored.
 #pragma once
 
 #include "core/base/fmt.h"
@@ -15,13 +16,33 @@ namespace lbm {
 
 enum class Setting : u8 {
   // model
-  kModel, kModelPicker, kPickerTimeout, kContext, kBatch, kKv, kIsa, kThreads, kHashModel,
+  kModel,
+  kModelPicker,
+  kPickerTimeout,
+  kContext,
+  kBatch,
+  kKv,
+  kIsa,
+  kThreads,
+  kHashModel,
   // sampling
-  kTemperature, kTopK, kTopP, kMinP, kRepeatPenalty, kRepeatLastN, kSeed, kMaxTokens,
+  kTemperature,
+  kTopK,
+  kTopP,
+  kMinP,
+  kRepeatPenalty,
+  kRepeatLastN,
+  kSeed,
+  kMaxTokens,
   // chat
-  kSystem, kStats, kDigest, kVerbose,
+  kSystem,
+  kStats,
+  kDigest,
+  kVerbose,
   // autorun
-  kAutorun, kAutorunFile, kAutorunShutdown,
+  kAutorun,
+  kAutorunFile,
+  kAutorunShutdown,
 };
 inline constexpr u32 kSettingCount = static_cast<u32>(Setting::kAutorunShutdown) + 1;
 
@@ -31,7 +52,7 @@ enum class SettingWhen : u8 { kStart, kLoad, kAnswer };  // what a change waits 
 struct SettingInfo {
   Setting id;
   const char* key;
-  const char* aliases;   // separated by spaces
+  const char* aliases;  // separated by spaces
   SettingType type;
   SettingWhen when;
   f64 low, high;         // kInteger, kReal: inclusive.  kText: most bytes
@@ -59,8 +80,8 @@ class ConfigObserver {
 
 class Settings {
  public:
-  static constexpr usize kMaxTextBytes = 4096;  // of the system prompt
-  static constexpr usize kShortTextBytes = 256;   // of every other text
+  static constexpr usize kMaxTextBytes = 4096;   // of the system prompt
+  static constexpr usize kShortTextBytes = 256;  // of every other text
   enum class Origin : u8 { kStandard, kConfig, kHost, kCommand };
 
   Settings() { reset(); }
@@ -70,9 +91,11 @@ class Settings {
   void reset();
 
   // Errors, with the key as subject; the setting keeps its value:
-  //   kNotFound  no such key.   kBadValue  not of the type, out of range, or not one of the choices.   kLimit  text too long.
+  //   kNotFound  no such key.   kLimit  text too long.
+  //   kBadValue  not of the type, out of range, or not one of the choices.
   [[nodiscard]] Status set(Str key, Str value, Origin origin = Origin::kCommand);
-  // Reads a repl.cfg. Returns how many lines were ignored. Every one was told to `observer` (may be null).
+  // Reads a repl.cfg. Returns how many lines were ignored. Every one was told to `observer` (may be
+  // null).
   u32 read_config(Str text, ConfigObserver* observer);
 
   [[nodiscard]] bool flag(Setting id) const;
@@ -83,7 +106,8 @@ class Settings {
   // The value as text, as set() would take it.
   [[nodiscard]] Str show(Setting id, Span<char> out) const;
 
-  [[nodiscard]] SamplerParams sampler_params() const;  // a seed of -1 comes out as 0: the caller draws one
+  // A seed of -1 comes out as 0: the caller draws one.
+  [[nodiscard]] SamplerParams sampler_params() const;
   [[nodiscard]] SessionParams session_params() const;
 
  private:

@@ -1,4 +1,5 @@
-// The line editor and its painter. What the painter leaves on a screen is compared with the text that was typed.
+// The line editor and its painter. What the painter leaves on a screen is compared with the text
+// that was typed.
 #include "core/chat/line_editor.h"
 
 #include "core/base/pcg32.h"
@@ -212,13 +213,14 @@ TEST_CASE("editor: what does not fit is refused and said", "[chat]") {
   CHECK(!f.editor.was_cut());
 }
 
-// --- The painter -----------------------------------------------------------------------------------------------------------
+// --- The painter -----------------------------------------------------------------------------
 
 namespace {
 
 constexpr Str kPrompt = "You: ";
 
-// How the whole text should stand on the screen: rows of cells, by plain arithmetic and with no regard for cost.
+// How the whole text should stand on the screen: rows of cells, by plain arithmetic and with no
+// regard for cost.
 struct Expected {
   static constexpr u32 kMaxRows = 64;
   u32 cells[kMaxRows][ScriptedConsole::kMaxColumns];
@@ -267,7 +269,8 @@ struct Expected {
     for (const char c : text) cells[row][column++] = static_cast<u32>(c);
     return column;
   }
-  [[nodiscard]] bool row_is(u32 row, const ScriptedConsole& screen, u32 screen_row, u32 n_column) const {
+  [[nodiscard]] bool row_is(u32 row, const ScriptedConsole& screen, u32 screen_row,
+                            u32 n_column) const {
     for (u32 column = 0; column < n_column; ++column) {
       if (cells[row][column] != screen.cell(screen_row, column)) return false;
     }
@@ -277,7 +280,8 @@ struct Expected {
 
 void random_key(Pcg32& random, Fixture& f) {
   const u32 codepoints[] = {'a', 'b', ' ', 0xE9, 0x4E2D, 0x1F600, 'z', 0x0301};
-  const Key moves[] = {Key::kLeft, Key::kRight, Key::kHome, Key::kEnd, Key::kUp, Key::kDown, Key::kLeft};
+  const Key moves[] = {Key::kLeft, Key::kRight, Key::kHome, Key::kEnd,
+                       Key::kUp,   Key::kDown,  Key::kLeft};
   const u32 kind = random.next() % 16;
   if (kind < 10) {
     f.editor.on_key({Key::kChar, codepoints[random.next() % 8]});
@@ -299,7 +303,8 @@ void check_random_editing(u32 n_column, bool wraps_at_once, u64 seed) {
   for (u32 round = 0; round < 12; ++round) {
     ScriptedConsole& screen = new_console(n_column, wraps_at_once);
     static Fixture f;
-    f.history.add("a line of the history that is longer than the screen is wide, by far and by far");
+    f.history.add(
+        "a line of the history that is longer than the screen is wide, by far and by far");
     f.editor.start();
     LinePainter painter(screen);
     painter.start(kPrompt);
@@ -324,7 +329,8 @@ void check_random_editing(u32 n_column, bool wraps_at_once, u64 seed) {
 
 }  // namespace
 
-TEST_CASE("painter: the screen shows the text, on firmware consoles and VTs, wide and narrow", "[chat]") {
+TEST_CASE("painter: the screen shows the text, on firmware consoles and VTs, wide and narrow",
+          "[chat]") {
   check_random_editing(80, true, 1);
   check_random_editing(80, false, 2);
   check_random_editing(20, true, 3);
@@ -346,7 +352,8 @@ TEST_CASE("painter: typing at the end prints what was typed and nothing else", "
   CHECK(screen.output() == "You: hello\n");
 }
 
-TEST_CASE("painter: writes nothing that a firmware console or a VT would not understand", "[chat]") {
+TEST_CASE("painter: writes nothing that a firmware console or a VT would not understand",
+          "[chat]") {
   Fixture f;
   ScriptedConsole& screen = new_console(20);
   LinePainter painter(screen);

@@ -1,4 +1,5 @@
-// The REPL as a user and as a script meet it: typed lines in, text and markers out. The model is made here (tiny_model.h).
+// The REPL as a user and as a script meet it: typed lines in, text and markers out. The model is
+// made here (tiny_model.h).
 #include "core/chat/repl.h"
 
 #include "core/chat/commands.h"
@@ -16,7 +17,8 @@ struct Machine {
   ScriptedConsole& console;
   ScriptedHost host;
 
-  explicit Machine(u32 n_column = 80) : console(new_console(n_column)), host(console, test_memory()) {}
+  explicit Machine(u32 n_column = 80)
+      : console(new_console(n_column)), host(console, test_memory()) {}
 
   // Adds a model file; `slot` keeps its bytes apart from those of other slots.
   void add_model(Str path, Str architecture = "llama", u32 slot = 0) {
@@ -78,8 +80,9 @@ TEST_CASE("repl: the ways out", "[chat]") {
   const struct {
     const char* typed;
     ReplExit exit;
-  } ways[] = {{"/exit\n", ReplExit::kQuit}, {"/bye\n", ReplExit::kQuit},      {"exit\n", ReplExit::kQuit},
-              {"/reboot\n", ReplExit::kReboot}, {"/shutdown\n", ReplExit::kShutdown}, {"", ReplExit::kInputEnd}};
+  } ways[] = {{"/exit\n", ReplExit::kQuit},         {"/bye\n", ReplExit::kQuit},
+              {"exit\n", ReplExit::kQuit},          {"/reboot\n", ReplExit::kReboot},
+              {"/shutdown\n", ReplExit::kShutdown}, {"", ReplExit::kInputEnd}};
   for (const auto& way : ways) {
     Machine m;
     m.console.type(way.typed);
@@ -109,11 +112,13 @@ TEST_CASE("repl: config, overrides and the settings commands", "[chat]") {
   m.host.set_config("temp=0.5\nbogus=1\ntop_q=3\n");
   const SettingOverride overrides[] = {{"max_tokens", "9"}};
   m.host.set_overrides(overrides);
-  m.console.type("/cfg\n/set temp 0.25\n/temp\n/seed 12\n/set tmep 1\n/set kv q8\n/set ctx 64\n/exit\n");
+  m.console.type(
+      "/cfg\n/set temp 0.25\n/temp\n/seed 12\n/set tmep 1\n/set kv q8\n/set ctx 64\n/exit\n");
   m.run();
   CHECK(m.console.has_line("[cfg] repl.cfg loaded, bad lines were ignored\n"));
   CHECK(m.console.has_line("[cfg] repl.cfg:2: bogus: no such setting [not_found]; ignored\n"));
-  CHECK(m.console.has_line("[cfg] repl.cfg:3: top_q: no such setting [not_found]; ignored. Did you mean top_k?\n"));
+  CHECK(m.console.has_line(
+      "[cfg] repl.cfg:3: top_q: no such setting [not_found]; ignored. Did you mean top_k?\n"));
   CHECK(m.console.has_line("  temp                       = 0.5 "));
   CHECK(m.console.has_line("  max_tokens                 = 9 "));
   CHECK(m.console.has_line("OK: temp = 0.25\n"));
@@ -131,7 +136,9 @@ TEST_CASE("repl: the only model is loaded, and the start-up markers stand at col
   m.run();
   CHECK(m.console.has_line("[obs][startup] model_select_ms="));
   CHECK(m.console.shows(" format=gguf\n"));
-  CHECK(m.console.has_line("OK: Model loaded: models/tiny.gguf (dim=32, layers=1, heads=2, kv=2, vocab=259, seq=256)\n"));
+  CHECK(
+      m.console.has_line("OK: Model loaded: models/tiny.gguf (dim=32, layers=1, heads=2, kv=2, "
+                         "vocab=259, seq=256)\n"));
   CHECK(m.console.has_line("OK: Version: 1.2.3 (test)\n"));
   CHECK(m.console.has_line("OK: REPL ready (/help)\n"));
 }
@@ -184,12 +191,14 @@ TEST_CASE("repl: a full context is named, and the question is taken back", "[cha
 TEST_CASE("repl: an answer that fills the context says so", "[chat]") {
   Machine m;
   m.add_model("tiny.gguf");
-  // Only the three control tokens end an answer, so a random model goes on until the context is full.
+  // Only the three control tokens end an answer, so a random model goes on until the context is
+  // full.
   m.host.set_config("temp=1.5\ntop_k=0\ntop_p=1\nmin_p=0\nmax_tokens=0\nseed=3\nctx=128\n");
   m.console.type("hi\n/exit\n");
   m.run();
   CHECK(m.console.shows("seq=128)"));
-  CHECK((m.console.shows("(stopped: the context of 128 tokens is full)") || m.console.shows("stop=eog")));
+  CHECK((m.console.shows("(stopped: the context of 128 tokens is full)") ||
+         m.console.shows("stop=eog")));
 }
 
 TEST_CASE("repl: what the model writes can not command the terminal", "[chat]") {
@@ -214,7 +223,9 @@ TEST_CASE("repl: switching models, and a bad one leaves the good one usable", "[
   static const u8 kGarbage[] = {'n', 'o', 't', ' ', 'a', ' ', 'm', 'o', 'd', 'e', 'l'};
   m.host.volume().add("broken.gguf", kGarbage);
   m.host.set_config("model=good\ntemp=0\nmax_tokens=3\n");
-  m.console.type("/model strange\nhi\n/model broken\n/model nothing\n/model oth\n/model_info strange\n/model_info\n/exit\n");
+  m.console.type(
+      "/model strange\nhi\n/model broken\n/model nothing\n/model oth\n/model_info "
+      "strange\n/model_info\n/exit\n");
   m.run();
   CHECK(m.console.has_line("OK: Model loaded: good.gguf "));
   CHECK(m.console.has_line("ERROR: cannot load strange.gguf\n"));
@@ -265,7 +276,8 @@ TEST_CASE("repl: model= that is not there is named, and another is taken", "[cha
   m.host.set_config("model=stories110M.bin\n");
   m.console.type("/exit\n");
   m.run();
-  CHECK(m.console.has_line("[cfg] WARNING: model override open failed: stories110M.bin (not_found)\n"));
+  CHECK(m.console.has_line(
+      "[cfg] WARNING: model override open failed: stories110M.bin (not_found)\n"));
   CHECK(m.console.has_line("[cfg] fallback: continuing with auto-detect candidates\n"));
   CHECK(m.console.has_line("OK: Model loaded: a.gguf "));
 }
@@ -296,7 +308,8 @@ TEST_CASE("repl: autorun scripts", "[chat]") {
   {
     // From a file of the volume, as repl.cfg asks; `exit` ends it.
     Machine m;
-    static const u8 kScript[] = {'/', 'c', 'f', 'g', '\n', 'e', 'x', 'i', 't', '\n', '/', 'h', 'e', 'l', 'p'};
+    static const u8 kScript[] = {'/', 'c',  'f', 'g', '\n', 'e', 'x', 'i',
+                                 't', '\n', '/', 'h', 'e',  'l', 'p'};
     m.host.volume().add("llmk-autorun.txt", kScript);
     m.host.set_config("autorun=1\n");
     CHECK(m.run() == ReplExit::kQuit);

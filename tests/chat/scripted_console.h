@@ -1,7 +1,8 @@
 // A console for tests: keys come from a script, the output is kept as text and on a small screen.
 //
-// The screen behaves as the firmware's text console does (a character in the last column moves on at once) or as a VT does (it
-// moves on with the next character); what is drawn must come out the same on both.
+// The screen behaves as the firmware's text console does (a character in the last column moves on
+// at once) or as a VT does (it moves on with the next character); what is drawn must come out the
+// same on both.
 #pragma once
 
 #include "core/base/move.h"
@@ -136,7 +137,8 @@ class ScriptedConsole final : public Console {
   bool used_last_column_ = false;
 };
 
-// A new console in static memory: it is too large for the stack that firmware gives. The one before it ends.
+// A new console in static memory: it is too large for the stack that firmware gives. The one before
+// it ends.
 inline ScriptedConsole& new_console(u32 n_column = 80, bool wraps_at_once = true) {
   alignas(ScriptedConsole) static u8 memory[sizeof(ScriptedConsole)];
   return *new (PlaceAt{memory}) ScriptedConsole(n_column, wraps_at_once);

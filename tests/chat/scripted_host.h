@@ -22,7 +22,9 @@ class ArrayPages final : public Pages {
   Result<Span<u8>> take(u64 bytes, const char* what) override {
     const u64 rounded = (bytes + 4095) / 4096 * 4096;
     if (rounded > memory_.size() - used_) {
-      return fail(ErrorCode::kOutOfMemory, "not enough memory").about(what).with(bytes, memory_.size() - used_);
+      return fail(ErrorCode::kOutOfMemory, "not enough memory")
+          .about(what)
+          .with(bytes, memory_.size() - used_);
     }
     const Span<u8> range = memory_.slice(used_, static_cast<usize>(rounded));
     used_ += static_cast<usize>(rounded);
@@ -51,7 +53,8 @@ class MemoryFile final : public ByteSource {
   [[nodiscard]] Str path() const { return path_; }
   [[nodiscard]] u64 size() const override { return bytes_.size(); }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
-    if (offset > bytes_.size() || out.size() > bytes_.size() - offset) return fail(ErrorCode::kTruncated, "file ends");
+    if (offset > bytes_.size() || out.size() > bytes_.size() - offset)
+      return fail(ErrorCode::kTruncated, "file ends");
     __builtin_memcpy(out.data(), bytes_.data() + offset, out.size());
     return {};
   }

@@ -149,8 +149,9 @@ TEST_CASE("repl.cfg: the last of equal keys wins, also under another name", "[ch
 TEST_CASE("repl.cfg: bad lines are named by number and ignored, good ones count", "[chat]") {
   Settings settings;
   BadLines bad;
-  const u32 n_bad = settings.read_config("temp=hot\ntop_k=5\nnonsense=1\n=4\n\nsystem=\"no end\ntemp;1\nseed\nmin_p=\"0.1\"x\nseed=4",
-                                         &bad);
+  const u32 n_bad = settings.read_config(
+      "temp=hot\ntop_k=5\nnonsense=1\n=4\n\nsystem=\"no end\ntemp;1\nseed\nmin_p=\"0.1\"x\nseed=4",
+      &bad);
   CHECK(n_bad == 7);
   REQUIRE(bad.n == 7);
   const u32 expected[] = {1, 3, 4, 6, 7, 8, 9};
@@ -207,7 +208,8 @@ TEST_CASE("repl.cfg.example reads back without a complaint, as it is and uncomme
   const Str source = example.out.text();
   for (usize i = 0; i < source.size(); ++i) {
     const bool at_start = i == 0 || source[i - 1] == '\n';
-    if (at_start && source[i] == '#' && i + 1 < source.size() && source[i + 1] != ' ' && source[i + 1] != '\n') {
+    if (at_start && source[i] == '#' && i + 1 < source.size() && source[i + 1] != ' ' &&
+        source[i + 1] != '\n') {
       ++n_key;
       continue;
     }

@@ -1,4 +1,5 @@
-// What a person or a file on the stick can feed the chat: repl.cfg, and keys to the line editor with its painter.
+// What a person or a file on the stick can feed the chat: repl.cfg, and keys to the line editor
+// with its painter.
 #include "core/base/utf8.h"
 #include "core/chat/commands.h"
 #include "core/chat/line_painter.h"
@@ -21,7 +22,8 @@ class NoConsole final : public Console {
   u32 n_column_;
 };
 
-// One byte is one key: most are characters, some of them wide, the rest is everything else on the keyboard.
+// One byte is one key: most are characters, some of them wide, the rest is everything else on the
+// keyboard.
 KeyEvent key_of(u8 byte) {
   if (byte >= 0x80) return {Key::kChar, byte < 0xC0 ? 0x4E00u + byte : 0x300u + (byte & 0x3Fu)};
   if (byte >= 0x20) return {Key::kChar, byte};

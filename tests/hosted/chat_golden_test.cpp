@@ -1,5 +1,6 @@
-// Conversations with real files: the ids of a chat prompt against the reference's (../shared/golden/smollm2), and one conversation
-// on every kernel table, which must give the same text and the same digests.
+// Conversations with real files: the ids of a chat prompt against the reference's
+// (../shared/golden/smollm2), and one conversation on every kernel table, which must give the same
+// text and the same digests.
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -59,7 +60,8 @@ struct Chat {
   Sampler* sampler = nullptr;
   Conversation* conversation = nullptr;
 
-  Chat(const std::string& path, const KernelTable& kernels, u32 n_ctx) : engine(pages, worker, kernels) {
+  Chat(const std::string& path, const KernelTable& kernels, u32 n_ctx)
+      : engine(pages, worker, kernels) {
     MemorySource source(read_bytes(path));
     EngineOptions options;
     options.n_ctx = n_ctx;
@@ -77,7 +79,8 @@ struct Chat {
     options.max_tokens = max_tokens;
     options.digest = true;
     Collect sink;
-    const Generator with = {engine.session(), engine.tokenizer(), *sampler, clock, engine.turn_arena(), nullptr};
+    const Generator with = {
+        engine.session(), engine.tokenizer(), *sampler, clock, engine.turn_arena(), nullptr};
     const Result<GenerateStats> stats =
         conversation->say(with, engine.chat_template(), {text.data(), text.size()}, options, sink);
     REQUIRE(stats.ok());

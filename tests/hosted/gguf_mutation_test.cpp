@@ -228,7 +228,8 @@ TEST_CASE("every prefix of a file is truncated (G04)", "[hostile]") {
 
 TEST_CASE("every bit of the header and the tables, flipped", "[hostile]") {
   if (!corpus_is_there()) return;
-  for (const char* seed : kSeeds) {
+  // The other seed has the same kinds of fields; its numbers have their turn below.
+  for (const char* seed : {"G00-base.gguf", "G00-smallest.gguf"}) {
     Bench bench(lbm::test::hostile_file(seed).bytes());
     const usize table_end = FieldFinder(bench.bytes()).table_end();
     u32 n_accepted = 0;

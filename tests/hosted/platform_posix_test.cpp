@@ -177,7 +177,8 @@ TEST_CASE("there is at least one core", "[platform_posix]") {
   CHECK(count_physical_cores() <= std::max(1u, std::thread::hardware_concurrency()));
 }
 
-TEST_CASE("a volume lists models of its root and of models/, and opens by name or path", "[platform_posix]") {
+TEST_CASE("a volume lists models of its root and of models/, and opens by name or path",
+          "[platform_posix]") {
   const TemporaryFolder folder;
   folder.file("b.gguf", "bb");
   folder.file("a.GGUF", "a");
@@ -196,7 +197,8 @@ TEST_CASE("a volume lists models of its root and of models/, and opens by name o
   CHECK(volume.list_models({entries, 2}) == 2);
 
   const std::string absolute = folder.path() + "/b.gguf";
-  for (const std::string& name : {std::string("b.gguf"), std::string("models/c.bin"), std::string("c.bin"), absolute}) {
+  for (const std::string& name :
+       {std::string("b.gguf"), std::string("models/c.bin"), std::string("c.bin"), absolute}) {
     Result<ByteSource*> opened = volume.open(0, to_str(name));
     REQUIRE(opened.ok());
     CHECK(opened.value()->size() >= 2);
@@ -209,7 +211,9 @@ TEST_CASE("a volume lists models of its root and of models/, and opens by name o
 }
 
 TEST_CASE("errors have the exit codes of the manual", "[platform_posix]") {
-  const auto code = [](ErrorCode error, Stage stage) { return static_cast<int>(exit_code_for(fail(error, ""), stage)); };
+  const auto code = [](ErrorCode error, Stage stage) {
+    return static_cast<int>(exit_code_for(fail(error, ""), stage));
+  };
   CHECK(code(ErrorCode::kTruncated, Stage::kModel) == 3);
   CHECK(code(ErrorCode::kNotFound, Stage::kModel) == 3);
   CHECK(code(ErrorCode::kNumeric, Stage::kRun) == 1);

@@ -1,0 +1,43 @@
+// Renders small templates with one fixed set of variables, for the tests of the template engine.
+//
+//   s  "  Hello World  "     u  "ÄÖü ß é日"     n 5     neg -7     f 2.5     big 2^53 + 1     e ""
+//   l  [3, 1, 2]     ls ["b", "A", "c", "a"]     d {"x": 1, "y": "two", "items": [1, 2]}
+//   tr true     fa false     no none     evil "<|im_end|>"     bos_token "<s>"
+//   people  [{"name": "Bob", "age": 30}, {"name": "alice", "age": 25}, {"name": "Carl", "age": 30}]
+//   messages  [{"role": "user", "content": "Hi <|im_end|>\n"}, {"role": "assistant", "content": "Yo"}]
+// All but bos_token are content. The clock stands at 2025-06-15T12:34:56.
+#pragma once
+
+#include "core/chat/template.h"
+
+namespace lbm::test {
+
+class TemplateProbe {
+ public:
+  TemplateProbe();
+
+  // The text of the output; "error: ..." where there is none.
+  [[nodiscard]] Str text(Str source);
+  // The same with every piece of content in square brackets.
+  [[nodiscard]] Str shape(Str source);
+  // The error of parse or render; kOk where there is none.
+  [[nodiscard]] Error error(Str source);
+  // What raise_exception said in the latest call.
+  [[nodiscard]] Str exception() const { return exception_; }
+
+  TemplateLimits limits;
+
+ private:
+  [[nodiscard]] Result<Span<const TextSegment>> render(Str source);
+  void add(Str name, TemplateValue value);
+  [[nodiscard]] TemplateValue make_map(Span<const TemplateMap::Entry> entries);
+
+  Arena syntax_;
+  Arena values_;
+  Arena scratch_;
+  TemplateMap globals_;
+  Str exception_;
+  char shown_[4096];
+};
+
+}  // namespace lbm::test
