@@ -32,7 +32,7 @@ run: ## install what is missing, fetch the model, build, boot in QEMU, chat (GUI
 test: ## install what is missing, fetch the model, build, run every test
 	@scripts/deps.sh test
 	$(AGAIN) build-tests model
-	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --model $(DEFAULT_MODEL)
+	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --model "$$($(PYTHON) scripts/fetch_model.py path)"
 
 ##@ Build
 .PHONY: deps model cli repl efi image web all
@@ -70,8 +70,8 @@ check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test,
 	$(AGAIN) check-structure
 	@echo "check: all passed"
 
-bench: cli ## decode and prefill speed of the default model on this machine
-	$(BUILD)/lbm bench -m $(DEFAULT_MODEL)
+bench: cli model-file ## decode and prefill speed on this machine (MODEL=name or file)
+	$(BUILD)/lbm bench -m $(MODEL_FILE)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
@@ -83,7 +83,7 @@ tidy: ## clang-tidy over the sources
 	clang-tidy-$(LLVM_VERSION) --quiet $(TOOLS_SRC) -- $(filter-out $(WERROR),$(HOST_TOOLS_FLAGS))
 
 FORMATTED = $(wildcard core/*.h core/*/*.h core/*/*.cpp kernels/*.h kernels/*.cpp kernels/*/*.h kernels/*/*.cpp \
-  efi/*.h efi/*.cpp tools/*.h tools/*.cpp tests/*.h tests/*/*.h tests/*/*.cpp)
+  efi/*.h efi/*.cpp tools/*.h tools/*.cpp scripts/*.cpp tests/*.h tests/*/*.h tests/*/*.cpp)
 fmt: ## clang-format over the sources
 	@command -v clang-format-$(LLVM_VERSION) >/dev/null || { echo "clang-format-$(LLVM_VERSION) is missing: run 'make deps'" >&2; exit 1; }
 	clang-format-$(LLVM_VERSION) -i $(filter-out %/unicode_tables.inl.h %/unicode_tables.cpp,$(FORMATTED))

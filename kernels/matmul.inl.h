@@ -85,7 +85,7 @@ template <class Tile, u32 kTiles, u32 kTokens>
 LBM_LANE void dot_signed(const Tile* const (&tile)[kTiles], const ActivationBlock* const (&x)[kTokens],
                          I32x16 (&dot)[kTiles][kTokens]) {
   for (u32 r = 0; r < kTiles; ++r) {
-    for (u32 t = 0; t < kTokens; ++t) dot[r][t] = i_splat(0);
+    for (u32 t = 0; t < kTokens; ++t) dot[r][t] = signed_start(x[t]->sum_low + x[t]->sum_high);
   }
   _Pragma("GCC unroll 8") for (u32 c = 0; c < 8; ++c) {
     X4 four[kTokens];

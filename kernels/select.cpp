@@ -48,6 +48,8 @@ u32 usable_kernel_tables(const CpuFeatures& features, const KernelTable* (&out)[
   out[n++] = &kTable_swar;
 #if defined(__x86_64__)
   if (features.avx2) out[n++] = &kTable_avx2;
+  if (features.avx_vnni) out[n++] = &kTable_avx_vnni;
+  if (features.avx512) out[n++] = &kTable_avx512;
 #else
   static_cast<void>(features);
 #endif

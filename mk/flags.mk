@@ -45,8 +45,10 @@ ISA_FLAGS_scalar :=
 # A compiler that turns 64-bit multiplications into vector code would undo what this table is for.
 ISA_FLAGS_swar   := -fno-tree-vectorize -fno-tree-slp-vectorize
 ISA_FLAGS_avx2   := -mavx2 -mf16c
+ISA_FLAGS_avx_vnni := -mavx2 -mf16c -mavxvnni
+ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c
 
-ISAS_x86_64 := scalar swar avx2
+ISAS_x86_64 := scalar swar avx2 avx_vnni avx512
 ISAS_wasm32 := scalar swar
 ISAS_other  := scalar swar
 

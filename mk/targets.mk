@@ -2,17 +2,16 @@
 
 # ---- model and image -----------------------------------------------------------------------------------------------------
 
-# MODEL is a file, or a name of models/catalog.json; without it, the catalog's default. The file is known before it is there.
-DEFAULT_MODEL = $(shell $(PYTHON) scripts/fetch_model.py path)
+# MODEL is a file, or a name of models/catalog.json; without it, the catalog's default.
 MODEL_FILE = $(if $(NO_MODEL),,$(if $(wildcard $(MODEL)),$(MODEL),$(shell $(PYTHON) scripts/fetch_model.py path $(MODEL))))
 # Your own settings, where you have written some (repl.cfg.example shows how).
 CFG ?= $(wildcard repl.cfg)
 IMAGE ?= images/llm-baremetal-boot$(if $(NO_MODEL),-nomodel).img
 
-.PHONY: boot-image image-model
-image-model:
+.PHONY: boot-image model-file
+model-file:
 	$(if $(or $(NO_MODEL),$(wildcard $(MODEL))),@:,@$(PYTHON) scripts/fetch_model.py fetch $(MODEL) >/dev/null)
-boot-image: $(BUILD)/efi/BOOTX64.EFI image-model
+boot-image: $(BUILD)/efi/BOOTX64.EFI model-file
 	$(call say,IMAGE,$(IMAGE))
 	$(Q)$(PYTHON) scripts/make_image.py --efi $< --out $(IMAGE) $(addprefix --model ,$(MODEL_FILE)) \
 	  $(addprefix --cfg ,$(CFG)) $(addprefix --size ,$(SIZE))

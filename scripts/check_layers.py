@@ -118,7 +118,7 @@ def check_form(path, text, lines):
                 yield number, f"asks for {system[0]}: core and kernels know no host"
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_COLUMNS:
-            yield number, f"has {len(line)} columns, more than {MAX_COLUMNS}"
+            yield number, f"has {len(line)} columns, more than {MAX_COLUMNS} (make fmt)"
     if len(lines) > MAX_LINES and "unicode_tables" not in path:
         yield len(lines), f"has {len(lines)} lines, more than {MAX_LINES}: it is probably two ideas"
 

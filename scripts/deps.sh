@@ -158,7 +158,7 @@ for package in $missing; do known "$package" || { refresh_lists; break; }; done
 echo "deps: apt-get install$missing"
 install_missing() {
   # shellcheck disable=SC2086  # the names are words on purpose
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $missing
 }
 # Lists that are old know packages whose files are gone from the mirror; a second try with fresh lists finds their successors.
 if ! install_missing; then

@@ -66,6 +66,7 @@ Str decimal(f64 value, i32 decimals, char (&buffer)[kNumberCapacity]) {
 }  // namespace
 
 TextWriter& TextWriter::append(Str text) {
+  if (truncated_) return *this;  // a cut text ends at the cut; nothing later may close the gap
   usize n = text.size();
   if (n > out_.size() - size_) {
     n = out_.size() - size_;

@@ -4,7 +4,8 @@ namespace lbm {
 namespace {
 
 // Every variable a template may ask for.
-Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& options, Arena& arena, TemplateMap& globals) {
+Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& options, Arena& arena,
+                   TemplateMap& globals) {
   Result<TemplateList*> list = arena.make<TemplateList>("chat messages");
   if (!list.ok()) return list.error();
   for (const ChatMessage& message : messages) {
@@ -45,8 +46,10 @@ const char kChatMlTemplate[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template, Span<const ChatMessage> messages,
-                                            const RenderChatOptions& options, Arena& scratch, Str* exception) {
+Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
+                                            Span<const ChatMessage> messages,
+                                            const RenderChatOptions& options, Arena& scratch,
+                                            Str* exception) {
   TemplateMap globals;
   const Status set = set_globals(messages, options, scratch, globals);
   if (!set.ok()) return set.error();

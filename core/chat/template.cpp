@@ -35,7 +35,8 @@ u64 line_of(Str source, u64 offset) {
 // The recorded error, with its line where it has no number of its own.
 Error located(const TemplateBudget& budget, Str source) {
   Error error = budget.error();
-  if (!error.has_value && error.offset != Error::kNoOffset) error.with(line_of(source, error.offset));
+  if (!error.has_value && error.offset != Error::kNoOffset)
+    error.with(line_of(source, error.offset));
   return error;
 }
 
@@ -43,13 +44,16 @@ Error located(const TemplateBudget& budget, Str source) {
 
 Result<ChatTemplate*> ChatTemplate::parse(Arena& arena, Str source) {
   if (source.size() > kMaxSourceBytes) {
-    return fail(ErrorCode::kLimit, "chat template too long, bytes").with(source.size(), kMaxSourceBytes);
+    return fail(ErrorCode::kLimit, "chat template too long, bytes")
+        .with(source.size(), kMaxSourceBytes);
   }
   const Arena::Mark mark = arena.mark();
-  TemplateBudget budget(arena, 1000 + kParseFuelPerByte * source.size(), kMaxParseDepth, kMaxSourceBytes);
+  TemplateBudget budget(arena, 1000 + kParseFuelPerByte * source.size(), kMaxParseDepth,
+                        kMaxSourceBytes);
   ChatTemplate* chat_template = budget.make<ChatTemplate>();
   TemplateSyntax* syntax = budget.make<TemplateSyntax>();
-  bool ok = chat_template != nullptr && syntax != nullptr && normalize(budget, source, &syntax->source);
+  bool ok =
+      chat_template != nullptr && syntax != nullptr && normalize(budget, source, &syntax->source);
   if (ok) {
     TemplateParser parser(budget, syntax->source);
     ok = parser.parse(&syntax->body);
@@ -63,14 +67,16 @@ Result<ChatTemplate*> ChatTemplate::parse(Arena& arena, Str source) {
   return chat_template;
 }
 
-Result<Span<const TextSegment>> ChatTemplate::render(const TemplateMap& globals, const TemplateLimits& limits,
-                                                     Arena& scratch, Str* exception) const {
+Result<Span<const TextSegment>> ChatTemplate::render(const TemplateMap& globals,
+                                                     const TemplateLimits& limits, Arena& scratch,
+                                                     Str* exception) const {
   TemplateBudget budget(scratch, limits.fuel, limits.depth, limits.output_bytes);
   TextBuilder out(budget);
   TemplateRunner runner(budget, globals, out);
   Span<const TextSegment> segments;
   if (runner.run(syntax_->body) && out.finish(&segments)) return segments;
-  if (budget.error().code == ErrorCode::kTemplate && exception != nullptr) *exception = runner.exception();
+  if (budget.error().code == ErrorCode::kTemplate && exception != nullptr)
+    *exception = runner.exception();
   return located(budget, syntax_->source);
 }
 

@@ -20,26 +20,42 @@ bool characters(TemplateBudget& budget, TemplateValue text, TemplateList* out) {
   return true;
 }
 
-TemplateValue markup_int(i64 v) { return TemplateValue::integer(v).with_origin(TemplateOrigin::kMarkup); }
-TemplateValue markup_bool(bool v) { return TemplateValue::boolean(v).with_origin(TemplateOrigin::kMarkup); }
+TemplateValue markup_int(i64 v) {
+  return TemplateValue::integer(v).with_origin(TemplateOrigin::kMarkup);
+}
+TemplateValue markup_bool(bool v) {
+  return TemplateValue::boolean(v).with_origin(TemplateOrigin::kMarkup);
+}
 
 // Variables of `loop`; its functions are methods. False where there is no such attribute.
 bool loop_attribute(const LoopObject& loop, Str name, TemplateValue* out) {
   const i64 index = loop.index0;
   const i64 size = loop.items.size;
-  if (name == "index") *out = markup_int(index + 1);
-  else if (name == "index0") *out = markup_int(index);
-  else if (name == "revindex") *out = markup_int(size - index);
-  else if (name == "revindex0") *out = markup_int(size - index - 1);
-  else if (name == "first") *out = markup_bool(index == 0);
-  else if (name == "last") *out = markup_bool(index + 1 == size);
-  else if (name == "length") *out = markup_int(size);
-  else if (name == "depth") *out = markup_int(loop.depth0 + 1);
-  else if (name == "depth0") *out = markup_int(loop.depth0);
-  else if (name == "previtem") *out = index == 0 ? TemplateValue::undefined("previtem") : loop.items.at(loop.index0 - 1);
+  if (name == "index")
+    *out = markup_int(index + 1);
+  else if (name == "index0")
+    *out = markup_int(index);
+  else if (name == "revindex")
+    *out = markup_int(size - index);
+  else if (name == "revindex0")
+    *out = markup_int(size - index - 1);
+  else if (name == "first")
+    *out = markup_bool(index == 0);
+  else if (name == "last")
+    *out = markup_bool(index + 1 == size);
+  else if (name == "length")
+    *out = markup_int(size);
+  else if (name == "depth")
+    *out = markup_int(loop.depth0 + 1);
+  else if (name == "depth0")
+    *out = markup_int(loop.depth0);
+  else if (name == "previtem")
+    *out = index == 0 ? TemplateValue::undefined("previtem") : loop.items.at(loop.index0 - 1);
   else if (name == "nextitem")
-    *out = index + 1 == size ? TemplateValue::undefined("nextitem") : loop.items.at(loop.index0 + 1);
-  else return false;
+    *out =
+        index + 1 == size ? TemplateValue::undefined("nextitem") : loop.items.at(loop.index0 + 1);
+  else
+    return false;
   return true;
 }
 
@@ -52,7 +68,8 @@ bool item_at(TemplateBudget& budget, TemplateValue v, i64 index, TemplateValue* 
   if (!*found) return true;
   if (v.is(TemplateKind::kString)) {
     const usize begin = character_offset(v.text(), static_cast<u64>(index));
-    return budget.spend_bytes(begin) && slice_text(budget, v, begin, begin + character_at(v.text(), begin), out);
+    return budget.spend_bytes(begin) &&
+           slice_text(budget, v, begin, begin + character_at(v.text(), begin), out);
   }
   if (v.is(TemplateKind::kRange)) {
     *out = markup_int(static_cast<const RangeObject*>(v.pointer())->at(index));
@@ -63,12 +80,14 @@ bool item_at(TemplateBudget& budget, TemplateValue v, i64 index, TemplateValue* 
 }
 
 // A part of a slice, moved into [low, high] as Python does.
-bool slice_bound(TemplateBudget& budget, TemplateValue part, i64 when_absent, i64 size, bool downwards, i64* out) {
+bool slice_bound(TemplateBudget& budget, TemplateValue part, i64 when_absent, i64 size,
+                 bool downwards, i64* out) {
   if (part.is(TemplateKind::kAbsent) || part.is(TemplateKind::kNone)) {
     *out = when_absent;
     return true;
   }
-  if (!is_integral(part)) return fail_type(budget, "TypeError: slice indices must be integers, line", part);
+  if (!is_integral(part))
+    return fail_type(budget, "TypeError: slice indices must be integers, line", part);
   i64 index = part.as_int();
   const i64 low = downwards ? -1 : 0;
   const i64 high = downwards ? size - 1 : size;
@@ -87,15 +106,18 @@ struct SliceRange {
 bool resolve_slice(TemplateBudget& budget, const SliceBounds& bounds, i64 size, SliceRange* out) {
   i64 step = 1;
   if (!bounds.step.is(TemplateKind::kAbsent) && !bounds.step.is(TemplateKind::kNone)) {
-    if (!is_integral(bounds.step)) return fail_type(budget, "TypeError: slice indices must be integers, line", bounds.step);
+    if (!is_integral(bounds.step))
+      return fail_type(budget, "TypeError: slice indices must be integers, line", bounds.step);
     step = bounds.step.as_int();
   }
-  if (step == 0) return budget.fail(ErrorCode::kBadValue, "ValueError: slice step cannot be zero, line");
+  if (step == 0)
+    return budget.fail(ErrorCode::kBadValue, "ValueError: slice step cannot be zero, line");
   if (step < -size - 1) step = -size - 1;  // one item either way; keeps the sums below small
   if (step > size + 1) step = size + 1;
   i64 begin = 0;
   i64 end = 0;
-  if (!slice_bound(budget, bounds.begin, step < 0 ? size - 1 : 0, size, step < 0, &begin)) return false;
+  if (!slice_bound(budget, bounds.begin, step < 0 ? size - 1 : 0, size, step < 0, &begin))
+    return false;
   if (!slice_bound(budget, bounds.end, step < 0 ? -1 : size, size, step < 0, &end)) return false;
   const i64 span = step < 0 ? begin - end : end - begin;
   const i64 stride = step < 0 ? -step : step;
@@ -103,7 +125,8 @@ bool resolve_slice(TemplateBudget& budget, const SliceBounds& bounds, i64 size, 
   return true;
 }
 
-bool slice_string(TemplateBudget& budget, TemplateValue v, const SliceRange& range, TemplateValue* out) {
+bool slice_string(TemplateBudget& budget, TemplateValue v, const SliceRange& range,
+                  TemplateValue* out) {
   const Str bytes = v.text();
   if (range.n == 0) return slice_text(budget, v, 0, 0, out);
   if (!budget.spend_bytes(bytes.size())) return false;
@@ -167,13 +190,21 @@ bool has_length(TemplateValue v) {
 bool length_of(TemplateBudget& budget, TemplateValue v, u64* out) {
   switch (v.kind()) {
     case TemplateKind::kUndefined: *out = 0; return true;
-    case TemplateKind::kString: *out = count_characters(v.text()); return budget.spend_bytes(v.text().size());
+    case TemplateKind::kString:
+      *out = count_characters(v.text());
+      return budget.spend_bytes(v.text().size());
     case TemplateKind::kList:
     case TemplateKind::kTuple: *out = v.as_list().size(); return true;
     case TemplateKind::kMap: *out = v.as_map().size(); return true;
-    case TemplateKind::kRange: *out = static_cast<const RangeObject*>(v.pointer())->size; return true;
-    case TemplateKind::kView: *out = static_cast<const ViewObject*>(v.pointer())->list.size(); return true;
-    case TemplateKind::kLoop: *out = static_cast<const LoopObject*>(v.pointer())->items.size; return true;
+    case TemplateKind::kRange:
+      *out = static_cast<const RangeObject*>(v.pointer())->size;
+      return true;
+    case TemplateKind::kView:
+      *out = static_cast<const ViewObject*>(v.pointer())->list.size();
+      return true;
+    case TemplateKind::kLoop:
+      *out = static_cast<const LoopObject*>(v.pointer())->items.size;
+      return true;
     default: return fail_type(budget, "TypeError: this type has no length, line", v);
   }
 }
@@ -184,7 +215,9 @@ bool iterate(TemplateBudget& budget, TemplateValue v, TemplateItems* out) {
     case TemplateKind::kUndefined: break;
     case TemplateKind::kList:
     case TemplateKind::kTuple: items.list = &v.as_list(); break;
-    case TemplateKind::kView: items.list = &static_cast<const ViewObject*>(v.pointer())->list; break;
+    case TemplateKind::kView:
+      items.list = &static_cast<const ViewObject*>(v.pointer())->list;
+      break;
     case TemplateKind::kRange:
       items.range = static_cast<const RangeObject*>(v.pointer());
       items.size = items.range->size;
@@ -229,7 +262,8 @@ bool list_of(TemplateBudget& budget, TemplateValue v, TemplateList** out) {
   return true;
 }
 
-bool get_own_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out, bool* found) {
+bool get_own_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateValue* out,
+                       bool* found) {
   *found = true;
   if (v.is(TemplateKind::kNamespace)) {
     const TemplateMap& attributes = static_cast<const NamespaceObject*>(v.pointer())->attributes;
@@ -239,7 +273,9 @@ bool get_own_attribute(TemplateBudget& budget, TemplateValue v, Str name, Templa
     if (*found) *out = *value;
     return true;
   }
-  if (v.is(TemplateKind::kLoop) && loop_attribute(*static_cast<const LoopObject*>(v.pointer()), name, out)) return true;
+  if (v.is(TemplateKind::kLoop) &&
+      loop_attribute(*static_cast<const LoopObject*>(v.pointer()), name, out))
+    return true;
   if (v.is(TemplateKind::kMacro) && name == "name") {
     *out = TemplateValue::markup(static_cast<const MacroObject*>(v.pointer())->syntax->name);
     return true;
@@ -264,7 +300,8 @@ bool get_attribute(TemplateBudget& budget, TemplateValue v, Str name, TemplateVa
   bool found = false;
   if (!get_own_attribute(budget, v, name, out, &found) || found) return budget.ok();
   TemplateValue* entry = nullptr;
-  if (v.is(TemplateKind::kMap) && !find_key(budget, v.as_map(), TemplateValue::text(name), &entry)) return false;
+  if (v.is(TemplateKind::kMap) && !find_key(budget, v.as_map(), TemplateValue::text(name), &entry))
+    return false;
   *out = entry == nullptr ? TemplateValue::undefined(name) : *entry;
   return true;
 }
@@ -278,12 +315,15 @@ bool get_item(TemplateBudget& budget, TemplateValue v, TemplateValue key, Templa
     if (!find_key(budget, v.as_map(), key, &entry)) return false;
     found = entry != nullptr;
     if (found) *out = *entry;
-  } else if (is_integral(key) && (v.is(TemplateKind::kString) || v.is(TemplateKind::kList) || v.is(TemplateKind::kTuple) ||
-                                  v.is(TemplateKind::kRange))) {
+  } else if (is_integral(key) && (v.is(TemplateKind::kString) || v.is(TemplateKind::kList) ||
+                                  v.is(TemplateKind::kTuple) || v.is(TemplateKind::kRange))) {
     if (!item_at(budget, v, key.as_int(), out, &found)) return false;
   }
-  if (!found && key.is(TemplateKind::kString) && !get_own_attribute(budget, v, key.text(), out, &found)) return false;
-  if (!found) *out = TemplateValue::undefined(key.is(TemplateKind::kString) ? key.text() : Str("item"));
+  if (!found && key.is(TemplateKind::kString) &&
+      !get_own_attribute(budget, v, key.text(), out, &found))
+    return false;
+  if (!found)
+    *out = TemplateValue::undefined(key.is(TemplateKind::kString) ? key.text() : Str("item"));
   return true;
 }
 
@@ -300,7 +340,8 @@ bool get_path(TemplateBudget& budget, TemplateValue v, TemplateValue path, Templ
     for (const char c : part) all_digits &= c >= '0' && c <= '9';
     i64 index = 0;
     TemplateValue key = TemplateValue::text(part);
-    if (all_digits && parse_integer_text(part, 10, index) == IntegerParse::kOk) key = TemplateValue::integer(index);
+    if (all_digits && parse_integer_text(part, 10, index) == IntegerParse::kOk)
+      key = TemplateValue::integer(index);
     if (!budget.spend(1) || !get_item(budget, v, key, &v)) return false;
     if (dot == Str::kNone) break;
     rest = rest.from(dot + 1);
@@ -309,14 +350,17 @@ bool get_path(TemplateBudget& budget, TemplateValue v, TemplateValue path, Templ
   return true;
 }
 
-bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bounds, TemplateValue* out) {
+bool get_slice(TemplateBudget& budget, TemplateValue v, const SliceBounds& bounds,
+               TemplateValue* out) {
   const bool is_list = v.is(TemplateKind::kList) || v.is(TemplateKind::kTuple);
   if (!is_list && !v.is(TemplateKind::kString) && !v.is(TemplateKind::kRange)) {
     return fail_type(budget, "TypeError: this type can not be sliced, line", v);
   }
   u64 size = 0;
   SliceRange range;
-  if (!length_of(budget, v, &size) || !resolve_slice(budget, bounds, static_cast<i64>(size), &range)) return false;
+  if (!length_of(budget, v, &size) ||
+      !resolve_slice(budget, bounds, static_cast<i64>(size), &range))
+    return false;
   if (v.is(TemplateKind::kString)) return slice_string(budget, v, range, out);
   if (v.is(TemplateKind::kRange)) {
     const RangeObject& whole = *static_cast<const RangeObject*>(v.pointer());

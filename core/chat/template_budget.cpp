@@ -3,7 +3,8 @@
 namespace lbm {
 
 // Kept out of line: an Error is large, and the interpreter recurses.
-bool TemplateBudget::fail(ErrorCode code, const char* what, Str subject, const char* file, u32 line) {
+bool TemplateBudget::fail(ErrorCode code, const char* what, Str subject, const char* file,
+                          u32 line) {
   if (!ok()) return false;
   error_ = lbm::fail(code, what, file, line).about(subject).at(offset_);
   return false;
@@ -34,6 +35,8 @@ bool TemplateBudget::extend(void* last, u64 old_bytes, u64 new_bytes, u64 stamp)
   return arena_.grow(newest, new_bytes, "chat template").ok();
 }
 
-void TemplateNesting::too_deep() { budget_.fail(ErrorCode::kLimit, "template nests too deep, line"); }
+void TemplateNesting::too_deep() {
+  budget_.fail(ErrorCode::kLimit, "template nests too deep, line");
+}
 
 }  // namespace lbm

@@ -1,8 +1,9 @@
 // What one render may still spend, and the first thing that went wrong.
 //
-// The engine has no exceptions, and passing a Result through every step of an interpreter costs more than the step. So the
-// parts of the engine share one budget: an operation that fails records its error here and returns false, every caller returns
-// false at once, and the border (ChatTemplate::parse and render) turns the record into a Result.
+// The engine has no exceptions, and passing a Result through every step of an interpreter costs
+// more than the step. So the parts of the engine share one budget: an operation that fails records
+// its error here and returns false, every caller returns false at once, and the border
+// (ChatTemplate::parse and render) turns the record into a Result.
 #pragma once
 
 #include "core/base/arena.h"
@@ -17,7 +18,8 @@ class TemplateBudget {
   TemplateBudget(const TemplateBudget&) = delete;
   TemplateBudget& operator=(const TemplateBudget&) = delete;
 
-  // Records the error unless there is one already. Always false, so that a failing function can return it.
+  // Records the error unless there is one already. Always false, so that a failing function can
+  // return it.
   bool fail(ErrorCode code, const char* what, Str subject = {}, const char* file = __builtin_FILE(),
             u32 line = __builtin_LINE());
   bool fail(const Error& error);
@@ -40,8 +42,9 @@ class TemplateBudget {
     return memory == nullptr ? nullptr : new (PlaceAt{memory}) T();
   }
 
-  // `last` (of `old_bytes`, the newest allocation of the arena) made longer in place; false, nothing recorded, if it is not the
-  // newest or there is no room behind it. `stamp` is arena_stamp() from right after it was taken.
+  // `last` (of `old_bytes`, the newest allocation of the arena) made longer in place; false,
+  // nothing recorded, if it is not the newest or there is no room behind it. `stamp` is
+  // arena_stamp() from right after it was taken.
   [[nodiscard]] bool extend(void* last, u64 old_bytes, u64 new_bytes, u64 stamp);
   [[nodiscard]] u64 arena_stamp() const { return arena_.bytes_used(); }
 
@@ -66,7 +69,8 @@ class TemplateBudget {
   Error error_;
 };
 
-// One level of recursion, for the time of a scope:   TemplateNesting level(budget); if (!level.ok()) return false;
+// One level of recursion, for the time of a scope:   TemplateNesting level(budget); if
+// (!level.ok()) return false;
 class TemplateNesting {
  public:
   explicit TemplateNesting(TemplateBudget& budget) : budget_(budget), ok_(budget.depth_left_ > 0) {

@@ -38,7 +38,8 @@ bool next_parameter(Str& rest, Parameter* out) {
 }  // namespace
 
 const TemplateBuiltin* find_template_filter(Str name) {
-  const BuiltinTable tables[] = {text_filters(), number_filters(), sequence_filters(), selection_filters()};
+  const BuiltinTable tables[] = {text_filters(), number_filters(), sequence_filters(),
+                                 selection_filters()};
   for (const BuiltinTable& table : tables) {
     if (const TemplateBuiltin* found = find_in(table, name)) return found;
   }
@@ -47,7 +48,9 @@ const TemplateBuiltin* find_template_filter(Str name) {
 
 const TemplateBuiltin* find_template_test(Str name) { return find_in(template_tests(), name); }
 
-const TemplateBuiltin* find_template_function(Str name) { return find_in(template_functions(), name); }
+const TemplateBuiltin* find_template_function(Str name) {
+  return find_in(template_functions(), name);
+}
 
 const TemplateBuiltin* find_template_method(TemplateValue self, Str name) {
   switch (self.kind()) {
@@ -62,7 +65,8 @@ const TemplateBuiltin* find_template_method(TemplateValue self, Str name) {
 
 bool is_forbidden_method(TemplateValue self, Str name) {
   static constexpr const char* kMap[] = {"clear", "pop", "popitem", "setdefault", "update"};
-  static constexpr const char* kList[] = {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"};
+  static constexpr const char* kList[] = {"append", "clear", "pop",    "reverse",
+                                          "insert", "sort",  "extend", "remove"};
   if (self.is(TemplateKind::kMap)) return listed(kMap, name);
   return self.is(TemplateKind::kList) && listed(kList, name);
 }
@@ -81,20 +85,24 @@ bool bind_arguments(const TemplateBuiltin& builtin, BuiltinCall& call) {
     if (named != nullptr) ++n_named;
     if (n < positional.size()) {
       if (named != nullptr) {
-        return call.budget.fail(ErrorCode::kBadValue, "TypeError: argument given twice, line", parameter.name);
+        return call.budget.fail(ErrorCode::kBadValue, "TypeError: argument given twice, line",
+                                parameter.name);
       }
       call.slot[n] = positional[n];
     } else if (named != nullptr) {
       call.slot[n] = *named;
     } else if (!parameter.optional) {
-      return call.budget.fail(ErrorCode::kBadValue, "TypeError: missing argument, line", parameter.name);
+      return call.budget.fail(ErrorCode::kBadValue, "TypeError: missing argument, line",
+                              parameter.name);
     }
   }
   if (positional.size() > n) {
-    return call.budget.fail(ErrorCode::kBadValue, "TypeError: too many arguments, line", builtin.name);
+    return call.budget.fail(ErrorCode::kBadValue, "TypeError: too many arguments, line",
+                            builtin.name);
   }
   if (call.arguments.named.size() > n_named) {
-    return call.budget.fail(ErrorCode::kBadValue, "TypeError: unexpected keyword argument, line", builtin.name);
+    return call.budget.fail(ErrorCode::kBadValue, "TypeError: unexpected keyword argument, line",
+                            builtin.name);
   }
   return true;
 }
@@ -102,7 +110,8 @@ bool bind_arguments(const TemplateBuiltin& builtin, BuiltinCall& call) {
 bool BuiltinCall::integer(u32 index, i64 fallback, i64* out) const {
   *out = fallback;
   if (!has(index)) return true;
-  if (!is_integral(slot[index])) return fail_type(budget, "TypeError: an integer is needed, line", slot[index]);
+  if (!is_integral(slot[index]))
+    return fail_type(budget, "TypeError: an integer is needed, line", slot[index]);
   *out = slot[index].as_int();
   return true;
 }
@@ -110,15 +119,18 @@ bool BuiltinCall::integer(u32 index, i64 fallback, i64* out) const {
 bool BuiltinCall::string(u32 index, Str fallback, TemplateValue* out) const {
   *out = TemplateValue::markup(fallback);
   if (!has(index)) return true;
-  if (!slot[index].is(TemplateKind::kString)) return fail_type(budget, "TypeError: text is needed, line", slot[index]);
+  if (!slot[index].is(TemplateKind::kString))
+    return fail_type(budget, "TypeError: text is needed, line", slot[index]);
   *out = slot[index];
   return true;
 }
 
-bool BuiltinCall::flag(u32 index, bool fallback) const { return has(index) ? truth(slot[index]) : fallback; }
+bool BuiltinCall::flag(u32 index, bool fallback) const {
+  return has(index) ? truth(slot[index]) : fallback;
+}
 
-bool make_iterator(TemplateBudget& budget, const TemplateList* list, TemplateOrigin origin, const char* type_name,
-                   TemplateValue* out) {
+bool make_iterator(TemplateBudget& budget, const TemplateList* list, TemplateOrigin origin,
+                   const char* type_name, TemplateValue* out) {
   IteratorObject* iterator = budget.make<IteratorObject>();
   if (iterator == nullptr) return false;
   iterator->list = list;

@@ -1,6 +1,7 @@
-// Upper and lower case of characters: one to one, for Latin, Greek, Cyrillic and Armenian. Other scripts with case are left as
-// they are, which is the one known difference to Python's str.upper() and str.lower(); and so are letters whose other case is
-// more than one character, but for the German sharp s.
+// Upper and lower case of characters: one to one, for Latin, Greek, Cyrillic and Armenian. Other
+// scripts with case are left as they are, which is the one known difference to Python's str.upper()
+// and str.lower(); and so are letters whose other case is more than one character, but for the
+// German sharp s.
 #pragma once
 
 #include "core/base/types.h"

@@ -35,13 +35,17 @@ bool filter_int(BuiltinCall& call, TemplateValue* out) {
   if (v.is(TemplateKind::kString)) {
     const IntegerParse parsed = parse_integer_text(v.text(), static_cast<u32>(base), whole);
     if (parsed == IntegerParse::kTooLarge) {
-      return call.budget.fail(ErrorCode::kOverflow, "OverflowError: beyond 64 bits, line", v.text());
+      return call.budget.fail(ErrorCode::kOverflow, "OverflowError: beyond 64 bits, line",
+                              v.text());
     }
     f64 real = 0;
-    ok = parsed == IntegerParse::kOk || (parse_float_text(v.text(), real) && whole_part(real, &whole));
+    ok = parsed == IntegerParse::kOk ||
+         (parse_float_text(v.text(), real) && whole_part(real, &whole));
   }
   *out = TemplateValue::integer(whole).with_origin(origin_of(v.is_markup()));
-  if (!ok) *out = call.has(0) ? call.slot[0] : TemplateValue::integer(0).with_origin(TemplateOrigin::kMarkup);
+  if (!ok)
+    *out =
+        call.has(0) ? call.slot[0] : TemplateValue::integer(0).with_origin(TemplateOrigin::kMarkup);
   return call.budget.spend_bytes(v.is(TemplateKind::kString) ? v.text().size() : 0);
 }
 
@@ -53,7 +57,9 @@ bool filter_float(BuiltinCall& call, TemplateValue* out) {
   if (ok) real = number_of(v);
   if (v.is(TemplateKind::kString)) ok = parse_float_text(v.text(), real);
   *out = TemplateValue::number(real).with_origin(origin_of(v.is_markup()));
-  if (!ok) *out = call.has(0) ? call.slot[0] : TemplateValue::number(0.0).with_origin(TemplateOrigin::kMarkup);
+  if (!ok)
+    *out = call.has(0) ? call.slot[0]
+                       : TemplateValue::number(0.0).with_origin(TemplateOrigin::kMarkup);
   return call.budget.spend_bytes(v.is(TemplateKind::kString) ? v.text().size() : 64);
 }
 
@@ -61,7 +67,8 @@ bool filter_abs(BuiltinCall& call, TemplateValue* out) {
   const TemplateValue v = call.self;
   if (!is_number(v)) return fail_type(call.budget, "TypeError: abs needs a number, line", v);
   if (v.is(TemplateKind::kFloat)) {
-    *out = TemplateValue::number(v.as_float() < 0 ? -v.as_float() : v.as_float() + 0.0).with_origin(v.origin());
+    *out = TemplateValue::number(v.as_float() < 0 ? -v.as_float() : v.as_float() + 0.0)
+               .with_origin(v.origin());
     return true;
   }
   i64 magnitude = v.as_int();
@@ -72,7 +79,8 @@ bool filter_abs(BuiltinCall& call, TemplateValue* out) {
   return true;
 }
 
-// round(precision=0, method='common'): common keeps integers and rounds half to even on the exact value.
+// round(precision=0, method='common'): common keeps integers and rounds half to even on the exact
+// value.
 bool filter_round(BuiltinCall& call, TemplateValue* out) {
   const TemplateValue v = call.self;
   i64 precision = 0;
@@ -83,18 +91,21 @@ bool filter_round(BuiltinCall& call, TemplateValue* out) {
     return call.budget.fail(ErrorCode::kUnsupported, "round to this precision, line");
   }
   if (method.text() == "common") {
-    *out = v.is(TemplateKind::kBool) ? TemplateValue::integer(v.as_int()).with_origin(v.origin()) : v;
+    *out =
+        v.is(TemplateKind::kBool) ? TemplateValue::integer(v.as_int()).with_origin(v.origin()) : v;
     if (is_integral(v) || !is_finite(v.as_float())) return true;
     char buffer[kNumberTextBytes];
     f64 rounded = 0;
     if (!call.budget.spend(64)) return false;
-    if (!parse_float_text(format_fixed(v.as_float(), static_cast<u32>(precision), buffer), rounded)) return false;
+    if (!parse_float_text(format_fixed(v.as_float(), static_cast<u32>(precision), buffer), rounded))
+      return false;
     *out = TemplateValue::number(rounded).with_origin(v.origin());
     return true;
   }
   const bool up = method.text() == "ceil";
   if (!up && !(method.text() == "floor")) {
-    return call.budget.fail(ErrorCode::kBadValue, "FilterArgumentError: method must be common, ceil or floor, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "FilterArgumentError: method must be common, ceil or floor, line");
   }
   f64 scale = 1;
   for (i64 i = 0; i < precision; ++i) scale *= 10;

@@ -1,4 +1,5 @@
-// map, select, reject, selectattr, rejectattr: filters that apply a filter or test, named at run time, to every item.
+// map, select, reject, selectattr, rejectattr: filters that apply a filter or test, named at run
+// time, to every item.
 #include "core/chat/template_access.h"
 #include "core/chat/template_builtins.h"
 #include "core/chat/template_operators.h"
@@ -24,7 +25,8 @@ bool items_of(BuiltinCall& call, TemplateItems* out) {
 
 bool named_text(BuiltinCall& call, u32 index, Str* out) {
   const TemplateValue v = call.arguments.positional[index];
-  if (!v.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: a filter or test is named by text, line", v);
+  if (!v.is(TemplateKind::kString))
+    return fail_type(call.budget, "TypeError: a filter or test is named by text, line", v);
   *out = v.text();
   return true;
 }
@@ -33,10 +35,12 @@ bool map_attribute(BuiltinCall& call, const TemplateItems& items, TemplateList& 
   const TemplateValue* path = call.arguments.named.find("attribute");
   const TemplateValue* fallback = call.arguments.named.find("default");
   if (path == nullptr) {
-    return call.budget.fail(ErrorCode::kBadValue, "FilterArgumentError: map requires a filter argument, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "FilterArgumentError: map requires a filter argument, line");
   }
   if (call.arguments.named.size() > (fallback == nullptr ? 1u : 2u)) {
-    return call.budget.fail(ErrorCode::kBadValue, "FilterArgumentError: unexpected keyword argument, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "FilterArgumentError: unexpected keyword argument, line");
   }
   const bool has_fallback = fallback != nullptr && !fallback->is(TemplateKind::kNone);
   for (u32 i = 0; i < items.size; ++i) {
@@ -59,10 +63,13 @@ bool filter_map(BuiltinCall& call, TemplateValue* out) {
     TemplateArguments rest;
     if (!named_text(call, 0, &name) || !drop_arguments(call, 1, &rest)) return false;
     const TemplateBuiltin* filter = find_template_filter(name);
-    if (filter == nullptr) return call.budget.fail(ErrorCode::kUnsupported, "no such filter, line", name);
+    if (filter == nullptr)
+      return call.budget.fail(ErrorCode::kUnsupported, "no such filter, line", name);
     for (u32 i = 0; i < items.size; ++i) {
       TemplateValue v;
-      if (!call.runner.invoke(*filter, items.at(i), rest, &v) || !append_item(call.budget, *mapped, v)) return false;
+      if (!call.runner.invoke(*filter, items.at(i), rest, &v) ||
+          !append_item(call.budget, *mapped, v))
+        return false;
     }
   }
   return make_iterator(call.budget, mapped, origin_of(call.self.is_markup()), "generator", out);
@@ -76,15 +83,18 @@ bool select_items(BuiltinCall& call, bool by_attribute, bool wanted, TemplateVal
   const u32 n_given = call.arguments.positional.size();
   const u32 test_index = by_attribute ? 1 : 0;
   if (items.size != 0 && by_attribute && n_given == 0) {
-    return call.budget.fail(ErrorCode::kBadValue, "FilterArgumentError: missing attribute name, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "FilterArgumentError: missing attribute name, line");
   }
   const TemplateBuiltin* test = nullptr;
   TemplateArguments rest;
   if (items.size != 0 && n_given > test_index) {
     Str name;
-    if (!named_text(call, test_index, &name) || !drop_arguments(call, test_index + 1, &rest)) return false;
+    if (!named_text(call, test_index, &name) || !drop_arguments(call, test_index + 1, &rest))
+      return false;
     test = find_template_test(name);
-    if (test == nullptr) return call.budget.fail(ErrorCode::kUnsupported, "no such test, line", name);
+    if (test == nullptr)
+      return call.budget.fail(ErrorCode::kUnsupported, "no such test, line", name);
   }
   for (u32 i = 0; i < items.size; ++i) {
     TemplateValue v = items.at(i);
@@ -95,13 +105,21 @@ bool select_items(BuiltinCall& call, bool by_attribute, bool wanted, TemplateVal
   return make_iterator(call.budget, kept, origin_of(call.self.is_markup()), "generator", out);
 }
 
-bool filter_select(BuiltinCall& call, TemplateValue* out) { return select_items(call, false, true, out); }
+bool filter_select(BuiltinCall& call, TemplateValue* out) {
+  return select_items(call, false, true, out);
+}
 
-bool filter_reject(BuiltinCall& call, TemplateValue* out) { return select_items(call, false, false, out); }
+bool filter_reject(BuiltinCall& call, TemplateValue* out) {
+  return select_items(call, false, false, out);
+}
 
-bool filter_selectattr(BuiltinCall& call, TemplateValue* out) { return select_items(call, true, true, out); }
+bool filter_selectattr(BuiltinCall& call, TemplateValue* out) {
+  return select_items(call, true, true, out);
+}
 
-bool filter_rejectattr(BuiltinCall& call, TemplateValue* out) { return select_items(call, true, false, out); }
+bool filter_rejectattr(BuiltinCall& call, TemplateValue* out) {
+  return select_items(call, true, false, out);
+}
 
 constexpr TemplateBuiltin kSelectionFilters[] = {
     {"map", "*", filter_map},

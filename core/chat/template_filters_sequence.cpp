@@ -21,14 +21,16 @@ bool filter_length(BuiltinCall& call, TemplateValue* out) {
 }
 
 bool filter_default(BuiltinCall& call, TemplateValue* out) {
-  const bool replace = call.self.is(TemplateKind::kUndefined) || (call.flag(1, false) && !truth(call.self));
+  const bool replace =
+      call.self.is(TemplateKind::kUndefined) || (call.flag(1, false) && !truth(call.self));
   *out = !replace ? call.self : call.has(0) ? call.slot[0] : TemplateValue::markup("");
   return true;
 }
 
 bool filter_first(BuiltinCall& call, TemplateValue* out) {
   if (call.self.is(TemplateKind::kIterator)) {  // takes one item and leaves the rest
-    IteratorObject& iterator = *static_cast<IteratorObject*>(const_cast<void*>(call.self.pointer()));
+    IteratorObject& iterator =
+        *static_cast<IteratorObject*>(const_cast<void*>(call.self.pointer()));
     const bool has_more = iterator.next < iterator.list->size();
     *out = has_more ? (*iterator.list)[iterator.next++] : TemplateValue::undefined("first");
     return true;
@@ -40,7 +42,8 @@ bool filter_first(BuiltinCall& call, TemplateValue* out) {
 }
 
 bool filter_last(BuiltinCall& call, TemplateValue* out) {
-  if (!has_length(call.self)) return fail_type(call.budget, "TypeError: this type is not reversible, line", call.self);
+  if (!has_length(call.self))
+    return fail_type(call.budget, "TypeError: this type is not reversible, line", call.self);
   TemplateItems items;
   if (!iterate(call.budget, call.self, &items)) return false;
   *out = items.size == 0 ? TemplateValue::undefined("last") : items.at(items.size - 1);
@@ -56,7 +59,8 @@ bool filter_list(BuiltinCall& call, TemplateValue* out) {
 
 bool filter_reverse(BuiltinCall& call, TemplateValue* out) {
   if (call.self.is(TemplateKind::kString)) {
-    const SliceBounds backwards = {TemplateValue::absent(), TemplateValue::absent(), TemplateValue::integer(-1)};
+    const SliceBounds backwards = {TemplateValue::absent(), TemplateValue::absent(),
+                                   TemplateValue::integer(-1)};
     return get_slice(call.budget, call.self, backwards, out);
   }
   TemplateList* list = nullptr;
@@ -71,7 +75,8 @@ bool filter_reverse(BuiltinCall& call, TemplateValue* out) {
 }
 
 // The value to compare an item by: its attribute, in lower case where case does not count.
-bool sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path, bool case_sensitive, TemplateValue* out) {
+bool sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path, bool case_sensitive,
+              TemplateValue* out) {
   if (!path.is(TemplateKind::kAbsent) && !path.is(TemplateKind::kNone)) {
     if (!get_path(budget, item, path, &item)) return false;
   }
@@ -80,8 +85,8 @@ bool sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path, bo
 }
 
 // "a,b" sorts by two attributes: the key is a list.
-bool multi_sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path, bool case_sensitive,
-                    TemplateValue* out) {
+bool multi_sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path,
+                    bool case_sensitive, TemplateValue* out) {
   const bool several = path.is(TemplateKind::kString) && path.text().contains(",");
   if (!several) return sort_key(budget, item, path, case_sensitive, out);
   TemplateList* key = budget.make<TemplateList>();
@@ -117,12 +122,14 @@ bool filter_sort(BuiltinCall& call, TemplateValue* out) {
 // dictsort(case_sensitive=false, by='key', reverse=false): a list of (key, value).
 bool filter_dictsort(BuiltinCall& call, TemplateValue* out) {
   TemplateBudget& budget = call.budget;
-  if (!call.self.is(TemplateKind::kMap)) return fail_type(budget, "TypeError: dictsort needs a mapping, line", call.self);
+  if (!call.self.is(TemplateKind::kMap))
+    return fail_type(budget, "TypeError: dictsort needs a mapping, line", call.self);
   TemplateValue by;
   if (!call.string(1, "key", &by)) return false;
   const bool by_value = by.text() == "value";
   if (!by_value && !(by.text() == "key")) {
-    return budget.fail(ErrorCode::kBadValue, "FilterArgumentError: sort by key or value, line", by.text());
+    return budget.fail(ErrorCode::kBadValue, "FilterArgumentError: sort by key or value, line",
+                       by.text());
   }
   TemplateList keys;
   TemplateList* pairs = budget.make<TemplateList>();
@@ -130,9 +137,14 @@ bool filter_dictsort(BuiltinCall& call, TemplateValue* out) {
   for (const TemplateMap::Entry& entry : call.self.as_map().entries()) {
     TemplateList* pair = budget.make<TemplateList>();
     TemplateValue key;
-    if (pair == nullptr || !append_item(budget, *pair, entry.key) || !append_item(budget, *pair, entry.value)) return false;
-    if (!sort_key(budget, by_value ? entry.value : entry.key, TemplateValue::absent(), call.flag(0, false), &key)) return false;
-    const TemplateValue tuple = TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
+    if (pair == nullptr || !append_item(budget, *pair, entry.key) ||
+        !append_item(budget, *pair, entry.value))
+      return false;
+    if (!sort_key(budget, by_value ? entry.value : entry.key, TemplateValue::absent(),
+                  call.flag(0, false), &key))
+      return false;
+    const TemplateValue tuple =
+        TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
     if (!append_item(budget, keys, key) || !append_item(budget, *pairs, tuple)) return false;
   }
   if (!sort_by_key(budget, keys.items(), pairs->items(), call.flag(2, false))) return false;
@@ -175,16 +187,22 @@ bool pick_extreme(BuiltinCall& call, TemplateOrder wanted, TemplateValue* out) {
   return true;
 }
 
-bool filter_min(BuiltinCall& call, TemplateValue* out) { return pick_extreme(call, TemplateOrder::kLess, out); }
+bool filter_min(BuiltinCall& call, TemplateValue* out) {
+  return pick_extreme(call, TemplateOrder::kLess, out);
+}
 
-bool filter_max(BuiltinCall& call, TemplateValue* out) { return pick_extreme(call, TemplateOrder::kGreater, out); }
+bool filter_max(BuiltinCall& call, TemplateValue* out) {
+  return pick_extreme(call, TemplateOrder::kGreater, out);
+}
 
 // sum(attribute=none, start=0)
 bool filter_sum(BuiltinCall& call, TemplateValue* out) {
   TemplateItems items;
   if (!iterate(call.budget, call.self, &items)) return false;
-  TemplateValue sum = call.has(1) ? call.slot[1] : TemplateValue::integer(0).with_origin(TemplateOrigin::kMarkup);
-  if (sum.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: sum can not add text, line", sum);
+  TemplateValue sum =
+      call.has(1) ? call.slot[1] : TemplateValue::integer(0).with_origin(TemplateOrigin::kMarkup);
+  if (sum.is(TemplateKind::kString))
+    return fail_type(call.budget, "TypeError: sum can not add text, line", sum);
   for (u32 i = 0; i < items.size; ++i) {
     TemplateValue item = items.at(i);
     if (call.has_value(0) && !get_path(call.budget, item, call.slot[0], &item)) return false;
@@ -221,7 +239,8 @@ bool filter_items(BuiltinCall& call, TemplateValue* out) {
       TemplateList* pair = call.budget.make<TemplateList>();
       if (pair == nullptr || !append_item(call.budget, *pair, entry.key)) return false;
       if (!append_item(call.budget, *pair, entry.value)) return false;
-      const TemplateValue tuple = TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
+      const TemplateValue tuple =
+          TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
       if (!append_item(call.budget, *pairs, tuple)) return false;
     }
   }
@@ -239,7 +258,8 @@ bool filter_attr(BuiltinCall& call, TemplateValue* out) {
 }
 
 // Adds items[begin, end) of `from`, filled up to `size` with `fill`, as one list of `to`.
-bool add_group(BuiltinCall& call, const TemplateItems& from, u32 begin, u32 end, u64 size, TemplateList& to) {
+bool add_group(BuiltinCall& call, const TemplateItems& from, u32 begin, u32 end, u64 size,
+               TemplateList& to) {
   TemplateList* group = call.budget.make<TemplateList>();
   if (group == nullptr) return false;
   for (u32 i = begin; i < end; ++i) {
@@ -256,23 +276,29 @@ bool filter_batch(BuiltinCall& call, TemplateValue* out) {
   i64 size = 0;
   TemplateItems items;
   TemplateList* groups = call.budget.make<TemplateList>();
-  if (groups == nullptr || !call.integer(0, 0, &size) || !iterate(call.budget, call.self, &items)) return false;
+  if (groups == nullptr || !call.integer(0, 0, &size) || !iterate(call.budget, call.self, &items))
+    return false;
   // Jinja never fills a group of 0 or fewer: all items end in the first.
   const u64 step = size > 0 ? static_cast<u64>(size) : items.size + u64{1};
   for (u64 begin = 0; begin < items.size; begin += step) {
     const u32 end = static_cast<u32>(min_u64(begin + step, items.size));
-    if (!add_group(call, items, static_cast<u32>(begin), end, size > 0 ? step : 0, *groups)) return false;
+    if (!add_group(call, items, static_cast<u32>(begin), end, size > 0 ? step : 0, *groups))
+      return false;
   }
   return make_iterator(call.budget, groups, origin_of(call.self.is_markup()), "generator", out);
 }
 
-// slice(slices, fill_with=none): that many lists, the first ones one longer where it does not divide.
+// slice(slices, fill_with=none): that many lists, the first ones one longer where it does not
+// divide.
 bool filter_slice(BuiltinCall& call, TemplateValue* out) {
   i64 n_slice = 0;
   TemplateItems items;
   TemplateList* groups = call.budget.make<TemplateList>();
-  if (groups == nullptr || !call.integer(0, 0, &n_slice) || !iterate(call.budget, call.self, &items)) return false;
-  if (n_slice == 0) return call.budget.fail(ErrorCode::kBadValue, "ZeroDivisionError: slice into no parts, line");
+  if (groups == nullptr || !call.integer(0, 0, &n_slice) ||
+      !iterate(call.budget, call.self, &items))
+    return false;
+  if (n_slice == 0)
+    return call.budget.fail(ErrorCode::kBadValue, "ZeroDivisionError: slice into no parts, line");
   const u64 n = n_slice < 0 ? 0 : static_cast<u64>(n_slice);
   const u64 size = n == 0 ? 0 : items.size / n;
   const u64 n_longer = n == 0 ? 0 : items.size % n;
@@ -280,7 +306,8 @@ bool filter_slice(BuiltinCall& call, TemplateValue* out) {
   for (u64 i = 0; i < n; ++i) {
     const u64 end = begin + size + (i < n_longer ? 1 : 0);
     const u64 filled = i < n_longer ? 0 : size + 1;
-    if (!add_group(call, items, static_cast<u32>(begin), static_cast<u32>(end), filled, *groups)) return false;
+    if (!add_group(call, items, static_cast<u32>(begin), static_cast<u32>(end), filled, *groups))
+      return false;
     begin = end;
   }
   return make_iterator(call.budget, groups, origin_of(call.self.is_markup()), "generator", out);

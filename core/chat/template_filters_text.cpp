@@ -13,7 +13,9 @@ namespace lbm {
 namespace {
 
 // What the filter is applied to, as text.
-bool self_text(BuiltinCall& call, TemplateValue* out) { return text_of(call.budget, call.self, out); }
+bool self_text(BuiltinCall& call, TemplateValue* out) {
+  return text_of(call.budget, call.self, out);
+}
 
 bool filter_trim(BuiltinCall& call, TemplateValue* out) {
   TemplateValue text;
@@ -46,9 +48,10 @@ bool filter_title(BuiltinCall& call, TemplateValue* out) {
     for (usize at = 0; at < pieces.bytes.size() && call.budget.ok();) {
       const Utf8Char c = decode_utf8(pieces.bytes.from(at));
       constexpr Str kBreaks = "-({[<";
-      const bool breaks = is_unicode_space(c.codepoint) || kBreaks.contains(pieces.bytes.slice(at, c.n_byte));
-      append_in_case(result, pieces.bytes.slice(at, c.n_byte), first ? LetterCase::kUpper : LetterCase::kLower,
-                     pieces.markup);
+      const bool breaks =
+          is_unicode_space(c.codepoint) || kBreaks.contains(pieces.bytes.slice(at, c.n_byte));
+      append_in_case(result, pieces.bytes.slice(at, c.n_byte),
+                     first ? LetterCase::kUpper : LetterCase::kLower, pieces.markup);
       first = breaks;
       at += c.n_byte;
     }
@@ -69,7 +72,8 @@ bool filter_replace(BuiltinCall& call, TemplateValue* out) {
 
 bool filter_string(BuiltinCall& call, TemplateValue* out) { return self_text(call, out); }
 
-// Nothing is escaped on output (chat templates run without autoescape), but safe text escapes what is added to it.
+// Nothing is escaped on output (chat templates run without autoescape), but safe text escapes what
+// is added to it.
 bool filter_safe(BuiltinCall& call, TemplateValue* out) {
   if (!self_text(call, out)) return false;
   *out = out->with_safe(true);
@@ -89,7 +93,8 @@ bool filter_escape(BuiltinCall& call, TemplateValue* out) {
 
 bool filter_indent(BuiltinCall& call, TemplateValue* out) {
   TemplateValue text = call.self;
-  if (!text.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: text is needed, line", text);
+  if (!text.is(TemplateKind::kString))
+    return fail_type(call.budget, "TypeError: text is needed, line", text);
   TemplateValue indention;
   if (call.has(0) && call.slot[0].is(TemplateKind::kString)) {
     indention = call.slot[0];
@@ -102,7 +107,8 @@ bool filter_indent(BuiltinCall& call, TemplateValue* out) {
   }
   const bool first = call.flag(1, false);
   const bool blank = call.flag(2, false);
-  // Jinja ends the text with a newline before it splits it, so a newline at the end survives and an empty text is one line.
+  // Jinja ends the text with a newline before it splits it, so a newline at the end survives and an
+  // empty text is one line.
   TextBuilder closed(call.budget);
   closed.append(text);
   closed.append("\n", true);
@@ -146,13 +152,15 @@ bool filter_truncate(BuiltinCall& call, TemplateValue* out) {
   i64 length = 255;
   i64 leeway = 5;
   TemplateValue end;
-  if (!call.self.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: text is needed, line", call.self);
+  if (!call.self.is(TemplateKind::kString))
+    return fail_type(call.budget, "TypeError: text is needed, line", call.self);
   if (!call.integer(0, 255, &length) || !call.string(2, "...", &end)) return false;
   if (call.has_value(3) && !call.integer(3, 5, &leeway)) return false;
   const Str bytes = call.self.text();
   const i64 n_end = static_cast<i64>(count_characters(end.text()));
   if (length < n_end || leeway < 0) {
-    return call.budget.fail(ErrorCode::kBadValue, "AssertionError: truncate needs a length beyond its end, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "AssertionError: truncate needs a length beyond its end, line");
   }
   *out = call.self;
   const i64 n_character = static_cast<i64>(count_characters(bytes));
@@ -174,15 +182,18 @@ bool filter_format(BuiltinCall& call, TemplateValue* out) {
   if (!self_text(call, &text)) return false;
   const TemplateArguments& arguments = call.arguments;
   if (arguments.named.size() != 0 && arguments.positional.size() != 0) {
-    return call.budget.fail(ErrorCode::kBadValue, "FilterArgumentError: positional or keyword arguments, not both, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "FilterArgumentError: positional or keyword arguments, not both, line");
   }
-  const TemplateValue values = arguments.named.size() != 0
-                                   ? TemplateValue::map(arguments.named)
-                                   : TemplateValue::object(TemplateKind::kTuple, &arguments.positional);
+  const TemplateValue values =
+      arguments.named.size() != 0
+          ? TemplateValue::map(arguments.named)
+          : TemplateValue::object(TemplateKind::kTuple, &arguments.positional);
   return percent_format(call.budget, text, values, out);
 }
 
-// tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false), the order of Hugging Face's.
+// tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false), the order of Hugging
+// Face's.
 bool filter_tojson(BuiltinCall& call, TemplateValue* out) {
   JsonStyle style;
   style.ensure_ascii = call.flag(0, false);
@@ -204,7 +215,8 @@ bool filter_tojson(BuiltinCall& call, TemplateValue* out) {
   if (call.has_value(2)) {
     TemplateItems pair;
     if (!iterate(call.budget, call.slot[2], &pair)) return false;
-    if (pair.size != 2 || !pair.at(0).is(TemplateKind::kString) || !pair.at(1).is(TemplateKind::kString)) {
+    if (pair.size != 2 || !pair.at(0).is(TemplateKind::kString) ||
+        !pair.at(1).is(TemplateKind::kString)) {
       return call.budget.fail(ErrorCode::kBadValue, "ValueError: separators are two texts, line");
     }
     style.item_separator = pair.at(0);

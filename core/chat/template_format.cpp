@@ -36,9 +36,12 @@ namespace {
         continue;
       }
       text.append(pieces.bytes.slice(plain, at - plain), pieces.markup);
-      if (c == '\n') text.append("\\n", pieces.markup);
-      else if (c == '\r') text.append("\\r", pieces.markup);
-      else if (c == '\t') text.append("\\t", pieces.markup);
+      if (c == '\n')
+        text.append("\\n", pieces.markup);
+      else if (c == '\r')
+        text.append("\\r", pieces.markup);
+      else if (c == '\t')
+        text.append("\\t", pieces.markup);
       else if (quoted) {
         text.append("\\", pieces.markup);
         text.append(pieces.bytes.slice(at, n), pieces.markup);
@@ -91,7 +94,8 @@ void write_map(TemplateBudget& budget, TextBuilder& text, const TemplateMap& map
   text.append(")", markup);
 }
 
-// What Python shows of an object as <...>; without the address, which no template can mean to print.
+// What Python shows of an object as <...>; without the address, which no template can mean to
+// print.
 [[gnu::noinline]] void write_object(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
   const bool markup = v.is_markup();
   text.append("<", markup);
@@ -149,7 +153,9 @@ void write_repr(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
     case TemplateKind::kList:
     case TemplateKind::kTuple: write_list(budget, text, v); break;
     case TemplateKind::kMap: write_map(budget, text, v.as_map(), markup); break;
-    case TemplateKind::kRange: write_range(text, *static_cast<const RangeObject*>(v.pointer()), markup); break;
+    case TemplateKind::kRange:
+      write_range(text, *static_cast<const RangeObject*>(v.pointer()), markup);
+      break;
     case TemplateKind::kView: {
       const ViewObject& view = *static_cast<const ViewObject*>(v.pointer());
       text.append(view.type_name, markup);

@@ -13,14 +13,17 @@ namespace {
 bool function_range(BuiltinCall& call, TemplateValue* out) {
   const TemplateList& given = call.arguments.positional;
   if (given.size() < 1 || given.size() > 3 || call.arguments.named.size() != 0) {
-    return call.budget.fail(ErrorCode::kBadValue, "TypeError: range takes one to three integers, line");
+    return call.budget.fail(ErrorCode::kBadValue,
+                            "TypeError: range takes one to three integers, line");
   }
   i64 parts[3] = {0, 0, 1};
   for (u32 i = 0; i < given.size(); ++i) {
-    if (!is_integral(given[i])) return fail_type(call.budget, "TypeError: range takes integers, line", given[i]);
+    if (!is_integral(given[i]))
+      return fail_type(call.budget, "TypeError: range takes integers, line", given[i]);
     parts[given.size() == 1 ? 1 : i] = given[i].as_int();
   }
-  if (parts[2] == 0) return call.budget.fail(ErrorCode::kBadValue, "ValueError: range step must not be zero, line");
+  if (parts[2] == 0)
+    return call.budget.fail(ErrorCode::kBadValue, "ValueError: range step must not be zero, line");
   RangeObject* range = call.budget.make<RangeObject>();
   if (range == nullptr) return false;
   range->start = parts[0];
@@ -34,7 +37,8 @@ bool function_range(BuiltinCall& call, TemplateValue* out) {
     size = ceil_div(span, up ? static_cast<u64>(parts[2]) : ~static_cast<u64>(parts[2]) + 1);
   }
   if (size > RangeObject::kMaxSize) {
-    return call.budget.fail(ErrorCode::kLimit, "OverflowError: range too big, the sandbox allows 100000, line");
+    return call.budget.fail(ErrorCode::kLimit,
+                            "OverflowError: range too big, the sandbox allows 100000, line");
   }
   range->size = static_cast<u32>(size);
   *out = TemplateValue::object(TemplateKind::kRange, range).with_origin(TemplateOrigin::kMarkup);
@@ -44,7 +48,8 @@ bool function_range(BuiltinCall& call, TemplateValue* out) {
 // dict(mapping or pairs, **named) into `map`.
 bool fill_map(BuiltinCall& call, TemplateMap& map) {
   const TemplateList& given = call.arguments.positional;
-  if (given.size() > 1) return call.budget.fail(ErrorCode::kBadValue, "TypeError: at most one argument, line");
+  if (given.size() > 1)
+    return call.budget.fail(ErrorCode::kBadValue, "TypeError: at most one argument, line");
   if (given.size() == 1 && given[0].is(TemplateKind::kMap)) {
     for (const TemplateMap::Entry& entry : given[0].as_map().entries()) {
       if (!set_entry(call.budget, map, entry.key, entry.value)) return false;
@@ -55,7 +60,8 @@ bool fill_map(BuiltinCall& call, TemplateMap& map) {
     for (u32 i = 0; i < pairs.size; ++i) {
       TemplateItems pair;
       if (!iterate(call.budget, pairs.at(i), &pair)) return false;
-      if (pair.size != 2) return call.budget.fail(ErrorCode::kBadValue, "ValueError: dict needs pairs, line");
+      if (pair.size != 2)
+        return call.budget.fail(ErrorCode::kBadValue, "ValueError: dict needs pairs, line");
       if (!set_entry(call.budget, map, pair.at(0), pair.at(1))) return false;
     }
   }
@@ -77,7 +83,8 @@ bool function_dict(BuiltinCall& call, TemplateValue* out) {
 bool function_namespace(BuiltinCall& call, TemplateValue* out) {
   NamespaceObject* object = call.budget.make<NamespaceObject>();
   if (object == nullptr || !fill_map(call, object->attributes)) return false;
-  *out = TemplateValue::object(TemplateKind::kNamespace, object).with_origin(TemplateOrigin::kMarkup);
+  *out =
+      TemplateValue::object(TemplateKind::kNamespace, object).with_origin(TemplateOrigin::kMarkup);
   return true;
 }
 
@@ -104,14 +111,17 @@ bool digits_at(Str text, usize at, usize n, u32* out) {
 }
 
 bool read_date_time(Str iso, DateTime* out) {
-  return digits_at(iso, 0, 4, &out->year) && digits_at(iso, 5, 2, &out->month) && digits_at(iso, 8, 2, &out->day) &&
-         digits_at(iso, 11, 2, &out->hour) && digits_at(iso, 14, 2, &out->minute) &&
-         digits_at(iso, 17, 2, &out->second) && out->month >= 1 && out->month <= 12 && out->day >= 1 && out->day <= 31;
+  return digits_at(iso, 0, 4, &out->year) && digits_at(iso, 5, 2, &out->month) &&
+         digits_at(iso, 8, 2, &out->day) && digits_at(iso, 11, 2, &out->hour) &&
+         digits_at(iso, 14, 2, &out->minute) && digits_at(iso, 17, 2, &out->second) &&
+         out->month >= 1 && out->month <= 12 && out->day >= 1 && out->day <= 31;
 }
 
-constexpr const char* kMonths[] = {"January", "February", "March",     "April",   "May",      "June",
-                                   "July",    "August",   "September", "October", "November", "December"};
-constexpr const char* kDays[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+constexpr const char* kMonths[] = {"January",   "February", "March",    "April",
+                                   "May",       "June",     "July",     "August",
+                                   "September", "October",  "November", "December"};
+constexpr const char* kDays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                 "Thursday", "Friday", "Saturday"};
 
 u32 day_of_year(const DateTime& t) {
   constexpr u32 kBefore[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
@@ -132,7 +142,8 @@ void write_count(TextBuilder& text, u32 v, u32 width, char fill) {
   text.append(digits, false);
 }
 
-// One directive; `fill` is what pads numbers, '\0' behind "%-". False for a directive this build lacks.
+// One directive; `fill` is what pads numbers, '\0' behind "%-". False for a directive this build
+// lacks.
 bool write_directive(TextBuilder& text, const DateTime& t, char directive, char fill) {
   const u32 hour12 = t.hour % 12 == 0 ? 12 : t.hour % 12;
   switch (directive) {
@@ -179,7 +190,8 @@ Str expand(char directive) {
   }
 }
 
-bool write_time(BuiltinCall& call, TextBuilder& text, const DateTime& t, Str format, bool expanded) {
+bool write_time(BuiltinCall& call, TextBuilder& text, const DateTime& t, Str format,
+                bool expanded) {
   for (usize at = 0; at < format.size() && call.budget.ok(); ++at) {
     if (format[at] != '%' || at + 1 == format.size()) {
       text.append(format.slice(at, 1), false);
@@ -195,7 +207,8 @@ bool write_time(BuiltinCall& call, TextBuilder& text, const DateTime& t, Str for
     if (!several.empty()) {
       if (!write_time(call, text, t, several, true)) return false;
     } else if (!write_directive(text, t, format[at], fill)) {
-      return call.budget.fail(ErrorCode::kUnsupported, "this build lacks the date directive, line", format.slice(at, 1));
+      return call.budget.fail(ErrorCode::kUnsupported, "this build lacks the date directive, line",
+                              format.slice(at, 1));
     }
   }
   return call.budget.ok();
@@ -207,7 +220,8 @@ bool function_strftime_now(BuiltinCall& call, TemplateValue* out) {
   DateTime t = {};
   if (!call.string(0, "", &format)) return false;
   if (!read_date_time(call.self.text(), &t)) {
-    return call.budget.fail(ErrorCode::kInvalidArgument, "the time is not like 2025-06-15T12:34:56, line", call.self.text());
+    return call.budget.fail(ErrorCode::kInvalidArgument,
+                            "the time is not like 2025-06-15T12:34:56, line", call.self.text());
   }
   TextBuilder text(call.budget);
   return write_time(call, text, t, format.text(), false) && text.finish(out);

@@ -28,14 +28,16 @@ bool read_count(TemplateBudget& budget, Str text, usize& at, u32* out) {
   u64 n = 0;
   while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
     n = n * 10 + static_cast<u64>(text[at++] - '0');
-    if (n > kMaxWidth) return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
+    if (n > kMaxWidth)
+      return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
   }
   *out = static_cast<u32>(n);
   return true;
 }
 
 // `body` of a field, in its width. `sign` stays in front of zeros that fill.
-void write_padded(TextBuilder& text, const Conversion& c, Str sign, TemplateValue body, bool is_number) {
+void write_padded(TextBuilder& text, const Conversion& c, Str sign, TemplateValue body,
+                  bool is_number) {
   const bool markup = body.is_markup();
   const u64 used = sign.size() + count_characters(body.text());
   const u64 n_fill = c.width > used ? c.width - used : 0;
@@ -71,7 +73,8 @@ bool write_number(TemplateBudget& budget, TextBuilder& text, const Conversion& c
   if (c.type == 'f' || c.type == 'F' || c.type == '%') {
     const f64 x = c.type == '%' ? number_of(v) * 100 : number_of(v);
     const u32 n_decimal = c.precision < 0 ? 6 : static_cast<u32>(c.precision);
-    if (n_decimal > kMaxDecimals) return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
+    if (n_decimal > kMaxDecimals)
+      return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
     if (!budget.spend(64)) return false;
     digits = format_fixed(x, n_decimal, buffer);
     if (digits.starts_with("-")) {
@@ -82,13 +85,17 @@ bool write_number(TemplateBudget& budget, TextBuilder& text, const Conversion& c
     i64 whole = 0;
     if (v.is(TemplateKind::kFloat)) {
       const f64 x = v.as_float();
-      if (!(x > -9.2e18 && x < 9.2e18)) return budget.fail(ErrorCode::kOverflow, "OverflowError: beyond 64 bits, line");
+      if (!(x > -9.2e18 && x < 9.2e18))
+        return budget.fail(ErrorCode::kOverflow, "OverflowError: beyond 64 bits, line");
       whole = static_cast<i64>(x);
     } else {
       whole = v.as_int();
     }
     negative = whole < 0;
-    const u32 base = c.type == 'x' || c.type == 'X' ? 16 : c.type == 'o' ? 8 : c.type == 'b' ? 2 : 10;
+    const u32 base = c.type == 'x' || c.type == 'X' ? 16
+                     : c.type == 'o'                ? 8
+                     : c.type == 'b'                ? 2
+                                                    : 10;
     digits = format_magnitude(whole, base, c.type == 'X', buffer);
   }
   TextBuilder body(budget);
@@ -96,7 +103,8 @@ bool write_number(TemplateBudget& budget, TextBuilder& text, const Conversion& c
     const char prefix[2] = {'0', c.type};
     body.append(Str(prefix, 2), v.is_markup());
   }
-  for (i32 i = static_cast<i32>(digits.size()); c.type == 'd' && i < c.precision; ++i) body.append("0", v.is_markup());
+  for (i32 i = static_cast<i32>(digits.size()); c.type == 'd' && i < c.precision; ++i)
+    body.append("0", v.is_markup());
   if (c.grouped) {
     write_grouped(body, digits, v.is_markup());
   } else {
@@ -128,7 +136,8 @@ struct PercentArguments {
   [[nodiscard]] bool take(TemplateBudget& budget, TemplateValue* out) {
     const bool tuple = all.is(TemplateKind::kTuple);
     if (next >= (tuple ? all.as_list().size() : 1)) {
-      return budget.fail(ErrorCode::kBadValue, "TypeError: not enough arguments for the format string, line");
+      return budget.fail(ErrorCode::kBadValue,
+                         "TypeError: not enough arguments for the format string, line");
     }
     *out = tuple ? all.as_list()[next] : all;
     ++next;
@@ -136,23 +145,32 @@ struct PercentArguments {
   }
 };
 
-bool read_percent_flags(TemplateBudget& budget, Str format, usize& at, PercentArguments& arguments, Conversion* c) {
+bool read_percent_flags(TemplateBudget& budget, Str format, usize& at, PercentArguments& arguments,
+                        Conversion* c) {
   bool zero = false;
   for (; at < format.size(); ++at) {
     const char flag = format[at];
-    if (flag == '-') c->align = '<';
-    else if (flag == '0') zero = true;
-    else if (flag == '+') c->plus = true;
-    else if (flag == ' ') c->space = true;
-    else if (flag == '#') c->alternate = true;
-    else break;
+    if (flag == '-')
+      c->align = '<';
+    else if (flag == '0')
+      zero = true;
+    else if (flag == '+')
+      c->plus = true;
+    else if (flag == ' ')
+      c->space = true;
+    else if (flag == '#')
+      c->alternate = true;
+    else
+      break;
   }
   if (at < format.size() && format[at] == '*') {
     TemplateValue width;
     if (!arguments.take(budget, &width)) return false;
-    if (!width.is(TemplateKind::kInt)) return fail_type(budget, "TypeError: * wants int, line", width);
+    if (!width.is(TemplateKind::kInt))
+      return fail_type(budget, "TypeError: * wants int, line", width);
     const i64 n = width.as_int();
-    if (n < -i64{kMaxWidth} || n > kMaxWidth) return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
+    if (n < -i64{kMaxWidth} || n > kMaxWidth)
+      return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
     if (n < 0) c->align = '<';
     c->width = static_cast<u32>(n < 0 ? -n : n);
     ++at;
@@ -178,8 +196,10 @@ bool write_percent(TemplateBudget& budget, TextBuilder& text, Conversion& c, Tem
     case 'r':
     case 'a': {
       TextBuilder body(budget);
-      if (c.type == 's') write_str(budget, body, v);
-      else write_repr(budget, body, v);
+      if (c.type == 's')
+        write_str(budget, body, v);
+      else
+        write_repr(budget, body, v);
       TemplateValue shown;
       if (!body.finish(&shown)) return false;
       if (c.align == '=') {
@@ -205,15 +225,16 @@ bool write_percent(TemplateBudget& budget, TextBuilder& text, Conversion& c, Tem
       if (!is_number(v)) return fail_type(budget, "TypeError: %f needs a number, line", v);
       return write_number(budget, text, c, v);
     default:
-      return budget.fail(ErrorCode::kUnsupported, "this build lacks the conversion, line", Str(&c.type, 1));
+      return budget.fail(ErrorCode::kUnsupported, "this build lacks the conversion, line",
+                         Str(&c.type, 1));
   }
 }
 
 // ---- {}
 
 // The value that "0.name[key]" names.
-bool resolve_field(TemplateBudget& budget, Str field, const TemplateList& positional, const TemplateMap& named,
-                   i64* next_auto, TemplateValue* out) {
+bool resolve_field(TemplateBudget& budget, Str field, const TemplateList& positional,
+                   const TemplateMap& named, i64* next_auto, TemplateValue* out) {
   usize at = 0;
   while (at < field.size() && field[at] != '.' && field[at] != '[') ++at;
   const Str first = field.first(at);
@@ -226,18 +247,23 @@ bool resolve_field(TemplateBudget& budget, Str field, const TemplateList& positi
     *out = positional[static_cast<u32>(index)];
   } else {
     const TemplateValue* found = named.find(first);
-    if (found == nullptr) return budget.fail(ErrorCode::kBadValue, "KeyError: no such argument, line", first);
+    if (found == nullptr)
+      return budget.fail(ErrorCode::kBadValue, "KeyError: no such argument, line", first);
     *out = *found;
   }
   while (at < field.size()) {
     const bool subscript = field[at] == '[';
     usize end = ++at;
-    while (end < field.size() && field[end] != ']' && (subscript || (field[end] != '.' && field[end] != '['))) ++end;
+    while (end < field.size() && field[end] != ']' &&
+           (subscript || (field[end] != '.' && field[end] != '[')))
+      ++end;
     const Str part = field.slice(at, end - at);
     TemplateValue key = TemplateValue::text(part);
     if (subscript) {
-      if (end == field.size()) return budget.fail(ErrorCode::kBadValue, "ValueError: ']' is missing in a format, line");
-      if (parse_integer_text(part, 10, index) == IntegerParse::kOk) key = TemplateValue::integer(index);
+      if (end == field.size())
+        return budget.fail(ErrorCode::kBadValue, "ValueError: ']' is missing in a format, line");
+      if (parse_integer_text(part, 10, index) == IntegerParse::kOk)
+        key = TemplateValue::integer(index);
       if (!get_item(budget, *out, key, out)) return false;
     } else if (!get_attribute(budget, *out, part, out)) {
       return false;
@@ -288,11 +314,13 @@ bool read_spec(TemplateBudget& budget, Str spec, Conversion* c) {
   if (at < spec.size()) c->type = spec[at++];
   constexpr Str kTypes = "sdxXobfF%";
   const bool known = c->type == '\0' || kTypes.contains(Str(&c->type, 1));
-  if (at != spec.size() || !known) return budget.fail(ErrorCode::kUnsupported, "this build lacks the format, line", spec);
+  if (at != spec.size() || !known)
+    return budget.fail(ErrorCode::kUnsupported, "this build lacks the format, line", spec);
   return true;
 }
 
-bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, bool spec_markup, TemplateValue v) {
+bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, bool spec_markup,
+                 TemplateValue v) {
   Conversion c;
   c.fill_markup = spec_markup;
   if (!read_spec(budget, spec, &c)) return false;
@@ -312,7 +340,8 @@ bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, bool spec_
     }
     return write_number(budget, text, c, v);
   }
-  if (c.type != '\0' && c.type != 's') return fail_type(budget, "ValueError: this format needs a number, line", v);
+  if (c.type != '\0' && c.type != 's')
+    return fail_type(budget, "ValueError: this format needs a number, line", v);
   if (!spec.empty() && !v.is(TemplateKind::kString) && !v.is(TemplateKind::kBool)) {
     return fail_type(budget, "TypeError: this type takes no format, line", v);
   }
@@ -322,7 +351,8 @@ bool write_field(TemplateBudget& budget, TextBuilder& text, Str spec, bool spec_
 
 }  // namespace
 
-bool percent_format(TemplateBudget& budget, TemplateValue format, TemplateValue v, TemplateValue* out) {
+bool percent_format(TemplateBudget& budget, TemplateValue format, TemplateValue v,
+                    TemplateValue* out) {
   const Str source = format.text();
   PercentArguments arguments{v};
   TextBuilder text(budget);
@@ -334,18 +364,22 @@ bool percent_format(TemplateBudget& budget, TemplateValue format, TemplateValue 
     TemplateValue value = TemplateValue::absent();
     if (++at < source.size() && source[at] == '(') {
       const usize close = source.find(")", at);
-      if (close == Str::kNone) return budget.fail(ErrorCode::kBadValue, "ValueError: incomplete format key, line");
-      if (!v.is(TemplateKind::kMap)) return fail_type(budget, "TypeError: format requires a mapping, line", v);
+      if (close == Str::kNone)
+        return budget.fail(ErrorCode::kBadValue, "ValueError: incomplete format key, line");
+      if (!v.is(TemplateKind::kMap))
+        return fail_type(budget, "TypeError: format requires a mapping, line", v);
       const Str key = source.slice(at + 1, close - at - 1);
       TemplateValue* found = nullptr;
       if (!find_key(budget, v.as_map(), TemplateValue::text(key), &found)) return false;
-      if (found == nullptr) return budget.fail(ErrorCode::kBadValue, "KeyError: no such argument, line", key);
+      if (found == nullptr)
+        return budget.fail(ErrorCode::kBadValue, "KeyError: no such argument, line", key);
       value = *found;
       arguments.named = true;
       at = close + 1;
     }
     if (!read_percent_flags(budget, source, at, arguments, &c)) return false;
-    if (at >= source.size()) return budget.fail(ErrorCode::kBadValue, "ValueError: incomplete format, line");
+    if (at >= source.size())
+      return budget.fail(ErrorCode::kBadValue, "ValueError: incomplete format, line");
     c.type = source[at];
     plain = at + 1;
     if (c.type == '%') {
@@ -383,7 +417,8 @@ bool brace_format(TemplateBudget& budget, TemplateValue format, const TemplateLi
       return budget.fail(ErrorCode::kBadValue, "ValueError: single brace in a format string, line");
     }
     Str field = source.slice(at + 1, close - at - 1);
-    if (field.contains("{")) return budget.fail(ErrorCode::kUnsupported, "fields inside of fields, line", field);
+    if (field.contains("{"))
+      return budget.fail(ErrorCode::kUnsupported, "fields inside of fields, line", field);
     const usize colon = field.find(":");
     const Str spec = colon == Str::kNone ? Str() : field.from(colon + 1);
     if (colon != Str::kNone) field = field.first(colon);
@@ -399,7 +434,8 @@ bool brace_format(TemplateBudget& budget, TemplateValue format, const TemplateLi
     } else if (conversion == "s") {
       if (!text_of(budget, value, &value)) return false;
     } else if (bang != Str::kNone) {
-      return budget.fail(ErrorCode::kUnsupported, "this build lacks the conversion, line", conversion);
+      return budget.fail(ErrorCode::kUnsupported, "this build lacks the conversion, line",
+                         conversion);
     }
     if (!write_field(budget, text, spec, format.is_markup(), value)) return false;
     at = close;

@@ -27,7 +27,8 @@ class JsonWriter {
       case TemplateKind::kTuple: write_list(v); break;
       case TemplateKind::kMap: write_map(v); break;
       default:
-        budget_.fail(ErrorCode::kBadValue, "TypeError: this type is not JSON serializable, line", type_name(v));
+        budget_.fail(ErrorCode::kBadValue, "TypeError: this type is not JSON serializable, line",
+                     type_name(v));
         break;
     }
   }
@@ -41,7 +42,9 @@ class JsonWriter {
     if (v.is(TemplateKind::kFloat)) {
       const f64 x = v.as_float();
       if (!budget_.spend(64)) return;
-      shown = x != x ? Str("NaN") : !is_finite(x) ? (x > 0 ? Str("Infinity") : Str("-Infinity")) : format_float(x, buffer);
+      shown = x != x          ? Str("NaN")
+              : !is_finite(x) ? (x > 0 ? Str("Infinity") : Str("-Infinity"))
+                              : format_float(x, buffer);
     }
     text_.append(shown, v.is_markup());
   }
@@ -82,7 +85,8 @@ class JsonWriter {
       for (usize at = 0; at < pieces.bytes.size() && budget_.ok();) {
         const usize n = character_at(pieces.bytes, at);
         const u32 c = codepoint_at(pieces.bytes, at);
-        const bool special = c < 0x20 || c == '"' || c == '\\' || (style_.ensure_ascii && c >= 0x7F);
+        const bool special =
+            c < 0x20 || c == '"' || c == '\\' || (style_.ensure_ascii && c >= 0x7F);
         if (special) {
           text_.append(pieces.bytes.slice(plain, at - plain), pieces.markup);
           plain = write_escape(c, pieces.markup) ? at + n : at;
@@ -102,8 +106,10 @@ class JsonWriter {
 
   void write_separator(TemplateValue separator, bool markup) {
     // A separator of the template stays markup only in a list of the template.
-    if (markup) text_.append(separator);
-    else text_.append(separator.text(), false);
+    if (markup)
+      text_.append(separator);
+    else
+      text_.append(separator.text(), false);
   }
 
   void write_list(TemplateValue v) {
@@ -125,7 +131,8 @@ class JsonWriter {
   void write_key(TemplateValue key) {
     if (key.is(TemplateKind::kString)) return write_string(key);
     if (!is_number(key) && !key.is(TemplateKind::kNone)) {
-      budget_.fail(ErrorCode::kBadValue, "TypeError: keys of JSON must be text or numbers, line", type_name(key));
+      budget_.fail(ErrorCode::kBadValue, "TypeError: keys of JSON must be text or numbers, line",
+                   type_name(key));
       return;
     }
     text_.append("\"", key.is_markup());
@@ -138,7 +145,8 @@ class JsonWriter {
     const bool markup = v.is_markup();
     const u32 n = map.size();
     if (n == 0) return text_.append("{}", markup);
-    TemplateValue* keys = static_cast<TemplateValue*>(budget_.take(u64{n} * 2 * sizeof(TemplateValue)));
+    TemplateValue* keys =
+        static_cast<TemplateValue*>(budget_.take(u64{n} * 2 * sizeof(TemplateValue)));
     if (keys == nullptr) return;
     TemplateValue* values = keys + n;
     for (u32 i = 0; i < n; ++i) {
@@ -168,7 +176,8 @@ class JsonWriter {
 
 }  // namespace
 
-bool write_json(TemplateBudget& budget, TemplateValue v, const JsonStyle& style, TemplateValue* out) {
+bool write_json(TemplateBudget& budget, TemplateValue v, const JsonStyle& style,
+                TemplateValue* out) {
   TextBuilder text(budget);
   JsonWriter writer(budget, text, style);
   writer.write(v);

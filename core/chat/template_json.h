@@ -15,6 +15,7 @@ struct JsonStyle {
 };
 
 // Errors: kBadValue  a value or key that JSON has no form for.
-[[nodiscard]] bool write_json(TemplateBudget& budget, TemplateValue v, const JsonStyle& style, TemplateValue* out);
+[[nodiscard]] bool write_json(TemplateBudget& budget, TemplateValue v, const JsonStyle& style,
+                              TemplateValue* out);
 
 }  // namespace lbm

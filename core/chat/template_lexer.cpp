@@ -11,7 +11,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Bytes beyond ASCII count as letters: names may be in any script.
 bool is_name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_digit(c) || (static_cast<u8>(c) & 0x80) != 0;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_digit(c) ||
+         (static_cast<u8>(c) & 0x80) != 0;
 }
 
 // End of `(digit+_)*digit+` in the base, or `at` where there is none.
@@ -36,15 +37,15 @@ struct OperatorSpelling {
 
 // Longer spellings first.
 constexpr OperatorSpelling kOperators[] = {
-    {"**", TokenKind::kPower},        {"//", TokenKind::kFloorDivide}, {"==", TokenKind::kEqual},
-    {"!=", TokenKind::kNotEqual},     {">=", TokenKind::kGreaterEqual}, {"<=", TokenKind::kLessEqual},
-    {"+", TokenKind::kAdd},           {"-", TokenKind::kSubtract},     {"*", TokenKind::kMultiply},
-    {"/", TokenKind::kDivide},        {"%", TokenKind::kModulo},       {"~", TokenKind::kTilde},
-    {"[", TokenKind::kLeftBracket},   {"]", TokenKind::kRightBracket}, {"(", TokenKind::kLeftParen},
-    {")", TokenKind::kRightParen},    {"{", TokenKind::kLeftBrace},    {"}", TokenKind::kRightBrace},
-    {">", TokenKind::kGreater},       {"<", TokenKind::kLess},         {"=", TokenKind::kAssign},
-    {".", TokenKind::kDot},           {":", TokenKind::kColon},        {"|", TokenKind::kPipe},
-    {",", TokenKind::kComma},         {";", TokenKind::kSemicolon},
+    {"**", TokenKind::kPower},      {"//", TokenKind::kFloorDivide},  {"==", TokenKind::kEqual},
+    {"!=", TokenKind::kNotEqual},   {">=", TokenKind::kGreaterEqual}, {"<=", TokenKind::kLessEqual},
+    {"+", TokenKind::kAdd},         {"-", TokenKind::kSubtract},      {"*", TokenKind::kMultiply},
+    {"/", TokenKind::kDivide},      {"%", TokenKind::kModulo},        {"~", TokenKind::kTilde},
+    {"[", TokenKind::kLeftBracket}, {"]", TokenKind::kRightBracket},  {"(", TokenKind::kLeftParen},
+    {")", TokenKind::kRightParen},  {"{", TokenKind::kLeftBrace},     {"}", TokenKind::kRightBrace},
+    {">", TokenKind::kGreater},     {"<", TokenKind::kLess},          {"=", TokenKind::kAssign},
+    {".", TokenKind::kDot},         {":", TokenKind::kColon},         {"|", TokenKind::kPipe},
+    {",", TokenKind::kComma},       {";", TokenKind::kSemicolon},
 };
 
 u32 hex_value(char c) {
@@ -56,7 +57,8 @@ u32 hex_value(char c) {
 }  // namespace
 
 usize TemplateLexer::skip_space(usize at) const {
-  while (at < source_.size() && is_unicode_space(codepoint_at(source_, at))) at += character_at(source_, at);
+  while (at < source_.size() && is_unicode_space(codepoint_at(source_, at)))
+    at += character_at(source_, at);
   return at;
 }
 
@@ -82,9 +84,12 @@ bool TemplateLexer::next(TemplateToken* token) {
     budget_.set_offset(token->offset);
     bool produced = true;
     bool ok = true;
-    if (mode_ == Mode::kData) ok = next_data(token, &produced);
-    else if (mode_ == Mode::kRaw) ok = next_raw(token, &produced);
-    else ok = next_in_tag(token);
+    if (mode_ == Mode::kData)
+      ok = next_data(token, &produced);
+    else if (mode_ == Mode::kRaw)
+      ok = next_raw(token, &produced);
+    else
+      ok = next_in_tag(token);
     if (!ok || produced) return ok;
   }
 }
@@ -97,7 +102,8 @@ bool TemplateLexer::next_data(TemplateToken* token, bool* produced) {
   }
   usize tag = at_;
   while (tag < source_.size() &&
-         !(source_.data()[tag] == '{' && (peek(tag + 1) == '%' || peek(tag + 1) == '{' || peek(tag + 1) == '#'))) {
+         !(source_.data()[tag] == '{' &&
+           (peek(tag + 1) == '%' || peek(tag + 1) == '{' || peek(tag + 1) == '#'))) {
     ++tag;
   }
   if (!budget_.spend_bytes(tag - at_)) return false;
@@ -125,7 +131,10 @@ bool TemplateLexer::next_data(TemplateToken* token, bool* produced) {
   }
   mode_ = kind == '%' ? Mode::kBlock : Mode::kVariable;
   n_open_ = 0;
-  *token = {kind == '%' ? TokenKind::kBlockBegin : TokenKind::kVariableBegin, token->offset, source_.slice(tag, 2), {}};
+  *token = {kind == '%' ? TokenKind::kBlockBegin : TokenKind::kVariableBegin,
+            token->offset,
+            source_.slice(tag, 2),
+            {}};
   return true;
 }
 
@@ -202,7 +211,10 @@ bool TemplateLexer::take_tag_end(TemplateToken* token) {
   const char sign = peek(at);
   if (sign == '-' || (sign == '+' && block)) ++at;
   if (!source_.from(at).starts_with(block ? "%}" : "}}")) return false;
-  *token = {block ? TokenKind::kBlockEnd : TokenKind::kVariableEnd, static_cast<u32>(at_), source_.slice(at, 2), {}};
+  *token = {block ? TokenKind::kBlockEnd : TokenKind::kVariableEnd,
+            static_cast<u32>(at_),
+            source_.slice(at, 2),
+            {}};
   at += 2;
   if (sign == '-') {
     at = skip_space(at);
@@ -277,7 +289,8 @@ bool TemplateLexer::take_number(TemplateToken* token) {
   TemplateValue value;
   if (is_float) {
     f64 parsed = 0;
-    if (!parse_float_text(text, parsed)) return budget_.fail(ErrorCode::kBadSyntax, "malformed number, line", text);
+    if (!parse_float_text(text, parsed))
+      return budget_.fail(ErrorCode::kBadSyntax, "malformed number, line", text);
     value = TemplateValue::number(parsed);
   } else {
     i64 parsed = 0;
@@ -304,8 +317,8 @@ bool TemplateLexer::take_string(TemplateToken* token) {
   return budget_.spend_bytes(text.size());
 }
 
-// Python's escapes. An unknown one keeps its backslash, \ before a newline takes both away. \N{...} needs the table of
-// character names and is refused.
+// Python's escapes. An unknown one keeps its backslash, \ before a newline takes both away. \N{...}
+// needs the table of character names and is refused.
 bool unescape_literal(TemplateBudget& budget, Str spelling, Str* out) {
   if (!spelling.contains("\\")) {
     *out = spelling;
@@ -332,7 +345,9 @@ bool unescape_literal(TemplateBudget& budget, Str spelling, Str* out) {
       continue;
     }
     if (c >= '0' && c <= '7') {
-      for (n_digit = 0; n_digit < 3 && i < spelling.size() && spelling[i] >= '0' && spelling[i] <= '7'; ++n_digit) {
+      for (n_digit = 0;
+           n_digit < 3 && i < spelling.size() && spelling[i] >= '0' && spelling[i] <= '7';
+           ++n_digit) {
         codepoint = codepoint * 8 + static_cast<u32>(spelling[i++] - '0');
       }
       --i;

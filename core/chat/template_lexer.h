@@ -1,9 +1,12 @@
 // Template source to tokens, with the white-space rules of trim_blocks and lstrip_blocks.
 //
-//   data {% ... %}   the newline right after a block tag or comment goes, and so does the indentation before it
-//   {%-  -%}         a minus takes all white space on its side;  a plus keeps what trim_blocks / lstrip_blocks would take
+//   data {% ... %}   the newline right after a block tag or comment goes, and so does the
+//   indentation before it
+//   {%-  -%}         a minus takes all white space on its side;  a plus keeps what trim_blocks /
+//   lstrip_blocks would take
 //   {{ ... }}        never trims by itself
-// Source of the rules: Jinja's documentation ("White Space Control"), and its behaviour where that is silent.
+// Source of the rules: Jinja's documentation ("White Space Control"), and its behaviour where that
+// is silent.
 #pragma once
 
 #include "core/chat/template_budget.h"
@@ -12,12 +15,42 @@
 namespace lbm {
 
 enum class TokenKind : u8 {
-  kEnd, kData, kVariableBegin, kVariableEnd, kBlockBegin, kBlockEnd,
-  kName, kString, kInteger, kFloat,
-  kAdd, kSubtract, kMultiply, kPower, kDivide, kFloorDivide, kModulo, kTilde,
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kAssign,
-  kDot, kComma, kColon, kSemicolon, kPipe,
-  kLeftParen, kRightParen, kLeftBracket, kRightBracket, kLeftBrace, kRightBrace,
+  kEnd,
+  kData,
+  kVariableBegin,
+  kVariableEnd,
+  kBlockBegin,
+  kBlockEnd,
+  kName,
+  kString,
+  kInteger,
+  kFloat,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kPower,
+  kDivide,
+  kFloorDivide,
+  kModulo,
+  kTilde,
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kAssign,
+  kDot,
+  kComma,
+  kColon,
+  kSemicolon,
+  kPipe,
+  kLeftParen,
+  kRightParen,
+  kLeftBracket,
+  kRightBracket,
+  kLeftBrace,
+  kRightBrace,
 };
 
 struct TemplateToken {
@@ -34,7 +67,8 @@ class TemplateLexer {
   // `source` has only '\n' for line ends and at most 2^32 - 1 bytes.
   TemplateLexer(TemplateBudget& budget, Str source) : budget_(budget), source_(source) {}
 
-  // Errors: kBadSyntax  an unclosed comment, raw block or string, a character no token starts with, a bad escape.
+  // Errors: kBadSyntax  an unclosed comment, raw block or string, a character no token starts with,
+  // a bad escape.
   //         kLimit      an integer beyond 64 bits.
   [[nodiscard]] bool next(TemplateToken* token);
 
@@ -52,7 +86,9 @@ class TemplateLexer {
   [[nodiscard]] bool take_operator(TemplateToken* token);
   [[nodiscard]] Str strip_before_tag(Str text, char sign, bool is_variable) const;
   [[nodiscard]] usize skip_space(usize at) const;
-  [[nodiscard]] char peek(usize at) const { return at < source_.size() ? source_.data()[at] : '\0'; }
+  [[nodiscard]] char peek(usize at) const {
+    return at < source_.size() ? source_.data()[at] : '\0';
+  }
   void move_to(usize at) {
     line_starting_ = at > 0 && source_[at - 1] == '\n';
     at_ = at;
@@ -66,7 +102,8 @@ class TemplateLexer {
   bool line_starting_ = true;
 };
 
-// The text a string literal stands for, between its quotes. Taken from the budget where it differs from the spelling.
+// The text a string literal stands for, between its quotes. Taken from the budget where it differs
+// from the spelling.
 [[nodiscard]] bool unescape_literal(TemplateBudget& budget, Str spelling, Str* out);
 
 }  // namespace lbm

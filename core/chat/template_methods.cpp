@@ -1,4 +1,5 @@
-// Methods of dict, list, tuple and loop. Those that would change a list or map are forbidden (is_forbidden_method).
+// Methods of dict, list, tuple and loop. Those that would change a list or map are forbidden
+// (is_forbidden_method).
 #include "core/chat/template_access.h"
 #include "core/chat/template_builtins.h"
 #include "core/chat/template_operators.h"
@@ -46,7 +47,8 @@ bool map_items(BuiltinCall& call, TemplateValue* out) {
     TemplateList* pair = call.budget.make<TemplateList>();
     if (pair == nullptr || !append_item(call.budget, *pair, entry.key)) return false;
     if (!append_item(call.budget, *pair, entry.value)) return false;
-    const TemplateValue tuple = TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
+    const TemplateValue tuple =
+        TemplateValue::object(TemplateKind::kTuple, pair).with_origin(call.self.origin());
     if (!append_item(call.budget, view->list, tuple)) return false;
   }
   return true;
@@ -89,7 +91,8 @@ bool list_count(BuiltinCall& call, TemplateValue* out) {
 
 bool loop_cycle(BuiltinCall& call, TemplateValue* out) {
   const TemplateList& values = call.arguments.positional;
-  if (values.size() == 0) return call.budget.fail(ErrorCode::kBadValue, "TypeError: no items for cycling given, line");
+  if (values.size() == 0)
+    return call.budget.fail(ErrorCode::kBadValue, "TypeError: no items for cycling given, line");
   *out = values[static_cast<const LoopObject*>(call.self.pointer())->index0 % values.size()];
   return true;
 }
@@ -100,8 +103,8 @@ bool loop_changed(BuiltinCall& call, TemplateValue* out) {
   if (now == nullptr) return false;
   *now = call.arguments.positional;
   bool same = false;
-  if (loop.last_changed != nullptr &&
-      !equal(call.budget, TemplateValue::list(*loop.last_changed), TemplateValue::list(*now), &same)) {
+  if (loop.last_changed != nullptr && !equal(call.budget, TemplateValue::list(*loop.last_changed),
+                                             TemplateValue::list(*now), &same)) {
     return false;
   }
   if (!same) loop.last_changed = now;
@@ -110,12 +113,8 @@ bool loop_changed(BuiltinCall& call, TemplateValue* out) {
 }
 
 constexpr TemplateBuiltin kMapMethods[] = {
-    {"get", "key default?", map_get},
-    {"items", "", map_items},
-    {"keys", "", map_keys},
-    {"values", "", map_values},
-    {"copy", "", copy_self},
-    {"fromkeys", "*", nullptr},
+    {"get", "key default?", map_get}, {"items", "", map_items}, {"keys", "", map_keys},
+    {"values", "", map_values},       {"copy", "", copy_self},  {"fromkeys", "*", nullptr},
 };
 
 constexpr TemplateBuiltin kListMethods[] = {

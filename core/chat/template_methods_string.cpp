@@ -25,13 +25,20 @@ bool method_strip(BuiltinCall& call, TemplateValue* out) {
   return strip_text(call.budget, call.self, call.slot[0], kLeft, kRight, out);
 }
 
-bool method_upper(BuiltinCall& call, TemplateValue* out) { return upper_text(call.budget, call.self, out); }
+bool method_upper(BuiltinCall& call, TemplateValue* out) {
+  return upper_text(call.budget, call.self, out);
+}
 
-bool method_lower(BuiltinCall& call, TemplateValue* out) { return lower_text(call.budget, call.self, out); }
+bool method_lower(BuiltinCall& call, TemplateValue* out) {
+  return lower_text(call.budget, call.self, out);
+}
 
-bool method_capitalize(BuiltinCall& call, TemplateValue* out) { return capitalize_text(call.budget, call.self, out); }
+bool method_capitalize(BuiltinCall& call, TemplateValue* out) {
+  return capitalize_text(call.budget, call.self, out);
+}
 
-// title: a letter behind anything that has no case is a capital. swapcase: every letter the other way.
+// title: a letter behind anything that has no case is a capital. swapcase: every letter the other
+// way.
 template <bool kTitle>
 bool method_recase(BuiltinCall& call, TemplateValue* out) {
   TextBuilder text(call.budget);
@@ -41,7 +48,9 @@ bool method_recase(BuiltinCall& call, TemplateValue* out) {
     for (usize at = 0; at < pieces.bytes.size() && call.budget.ok();) {
       const Utf8Char c = decode_utf8(pieces.bytes.from(at));
       const bool lowers = kTitle ? after_cased : is_upper(c.codepoint);
-      const LetterCase wanted = lowers ? LetterCase::kLower : kTitle ? LetterCase::kTitle : LetterCase::kUpper;
+      const LetterCase wanted = lowers   ? LetterCase::kLower
+                                : kTitle ? LetterCase::kTitle
+                                         : LetterCase::kUpper;
       append_in_case(text, pieces.bytes.slice(at, c.n_byte), wanted, pieces.markup);
       after_cased = is_upper(c.codepoint) || is_lower(c.codepoint);
       at += c.n_byte;
@@ -54,7 +63,8 @@ bool method_replace(BuiltinCall& call, TemplateValue* out) {
   TemplateValue old_text;
   TemplateValue new_text;
   i64 count = -1;
-  return call.string(0, "", &old_text) && call.string(1, "", &new_text) && call.integer(2, -1, &count) &&
+  return call.string(0, "", &old_text) && call.string(1, "", &new_text) &&
+         call.integer(2, -1, &count) &&
          replace_text(call.budget, call.self, old_text, new_text, count, out);
 }
 
@@ -62,11 +72,13 @@ bool method_replace(BuiltinCall& call, TemplateValue* out) {
 
 bool add_part(BuiltinCall& call, TemplateList& parts, usize begin, usize end) {
   TemplateValue part;
-  return slice_text(call.budget, call.self, begin, end, &part) && append_item(call.budget, parts, part);
+  return slice_text(call.budget, call.self, begin, end, &part) &&
+         append_item(call.budget, parts, part);
 }
 
 usize skip_spaces(Str text, usize at, bool spaces) {
-  while (at < text.size() && is_unicode_space(codepoint_at(text, at)) == spaces) at += character_at(text, at);
+  while (at < text.size() && is_unicode_space(codepoint_at(text, at)) == spaces)
+    at += character_at(text, at);
   return at;
 }
 
@@ -79,7 +91,8 @@ usize skip_spaces_back(Str text, usize at, bool spaces) {
   return at;
 }
 
-// At runs of white space, none of which gives an empty part. What the limit leaves over keeps its far end as it is.
+// At runs of white space, none of which gives an empty part. What the limit leaves over keeps its
+// far end as it is.
 bool split_at_space(BuiltinCall& call, i64 limit, TemplateList& parts) {
   const Str text = call.self.text();
   if (!call.budget.spend_bytes(text.size())) return false;
@@ -140,24 +153,28 @@ bool method_split(BuiltinCall& call, TemplateValue* out) {
   i64 limit = -1;
   if (parts == nullptr || !call.integer(1, -1, &limit)) return false;
   if (!call.has_value(0)) {
-    if (!(kBack ? split_at_space_back(call, limit, *parts) : split_at_space(call, limit, *parts))) return false;
+    if (!(kBack ? split_at_space_back(call, limit, *parts) : split_at_space(call, limit, *parts)))
+      return false;
   } else {
     TemplateValue separator;
     if (!call.string(0, "", &separator)) return false;
-    if (separator.text().empty()) return call.budget.fail(ErrorCode::kBadValue, "ValueError: empty separator, line");
+    if (separator.text().empty())
+      return call.budget.fail(ErrorCode::kBadValue, "ValueError: empty separator, line");
     const bool ok = kBack ? split_at_text_back(call, separator.text(), limit, *parts)
                           : split_at_text(call, separator.text(), limit, *parts);
     if (!ok) return false;
   }
   const Span<TemplateValue> items = parts->items();
-  for (usize i = 0; kBack && i < items.size() / 2; ++i) lbm::swap(items[i], items[items.size() - 1 - i]);
+  for (usize i = 0; kBack && i < items.size() / 2; ++i)
+    lbm::swap(items[i], items[items.size() - 1 - i]);
   *out = TemplateValue::list(*parts).with_origin(origin_of(call.self.is_markup()));
   return true;
 }
 
 bool method_splitlines(BuiltinCall& call, TemplateValue* out) {
   TemplateList* lines = call.budget.make<TemplateList>();
-  if (lines == nullptr || !split_lines(call.budget, call.self, call.flag(0, false), lines)) return false;
+  if (lines == nullptr || !split_lines(call.budget, call.self, call.flag(0, false), lines))
+    return false;
   *out = TemplateValue::list(*lines).with_origin(origin_of(call.self.is_markup()));
   return true;
 }
@@ -169,23 +186,27 @@ bool method_partition(BuiltinCall& call, TemplateValue* out) {
   if (parts == nullptr || !call.string(0, "", &separator)) return false;
   const Str text = call.self.text();
   const Str needle = separator.text();
-  if (needle.empty()) return call.budget.fail(ErrorCode::kBadValue, "ValueError: empty separator, line");
+  if (needle.empty())
+    return call.budget.fail(ErrorCode::kBadValue, "ValueError: empty separator, line");
   const usize found = kBack ? find_text_last(call.budget, text, needle, 0, text.size())
                             : find_text(call.budget, text, needle, 0, text.size());
   if (!call.budget.ok()) return false;
   usize begin = found;
   usize end = found + needle.size();
   if (found == Str::kNone) begin = end = kBack ? 0 : text.size();
-  if (!add_part(call, *parts, 0, begin) || !add_part(call, *parts, begin, end) || !add_part(call, *parts, end, text.size())) {
+  if (!add_part(call, *parts, 0, begin) || !add_part(call, *parts, begin, end) ||
+      !add_part(call, *parts, end, text.size())) {
     return false;
   }
-  *out = TemplateValue::object(TemplateKind::kTuple, parts).with_origin(origin_of(call.self.is_markup()));
+  *out = TemplateValue::object(TemplateKind::kTuple, parts)
+             .with_origin(origin_of(call.self.is_markup()));
   return true;
 }
 
 // ---- Searching
 
-// The part [start, end) in characters, as slots 1 and 2 give it, in bytes. False in `valid` where start is beyond the end.
+// The part [start, end) in characters, as slots 1 and 2 give it, in bytes. False in `valid` where
+// start is beyond the end.
 struct SearchRange {
   usize begin = 0;
   usize end = 0;
@@ -219,7 +240,8 @@ bool method_affix(BuiltinCall& call, TemplateValue* out) {
   bool found = false;
   for (u32 i = 0; i < n && !found; ++i) {
     const TemplateValue affix = several ? call.slot[0].as_list()[i] : call.slot[0];
-    if (!affix.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: text is needed, line", affix);
+    if (!affix.is(TemplateKind::kString))
+      return fail_type(call.budget, "TypeError: text is needed, line", affix);
     if (!call.budget.spend_bytes(affix.text().size())) return false;
     if (!range.valid) continue;
     const Str part = call.self.text().slice(range.begin, range.end - range.begin);
@@ -235,12 +257,15 @@ bool method_find(BuiltinCall& call, TemplateValue* out) {
   if (!call.string(0, "", &needle) || !search_range(call, &range)) return false;
   usize found = Str::kNone;
   if (range.valid) {
-    found = kBack ? find_text_last(call.budget, call.self.text(), needle.text(), range.begin, range.end)
-                  : find_text(call.budget, call.self.text(), needle.text(), range.begin, range.end);
+    found =
+        kBack ? find_text_last(call.budget, call.self.text(), needle.text(), range.begin, range.end)
+              : find_text(call.budget, call.self.text(), needle.text(), range.begin, range.end);
   }
   if (!call.budget.ok()) return false;
-  if (found != Str::kNone) return answer(static_cast<i64>(count_characters(call.self.text().first(found))), out);
-  if (kMustFind) return call.budget.fail(ErrorCode::kBadValue, "ValueError: substring not found, line");
+  if (found != Str::kNone)
+    return answer(static_cast<i64>(count_characters(call.self.text().first(found))), out);
+  if (kMustFind)
+    return call.budget.fail(ErrorCode::kBadValue, "ValueError: substring not found, line");
   return answer(i64{-1}, out);
 }
 
@@ -251,7 +276,9 @@ bool method_count(BuiltinCall& call, TemplateValue* out) {
   const Str text = call.self.text();
   if (!range.valid) return answer(i64{0}, out);
   if (needle.text().empty()) {
-    return answer(static_cast<i64>(count_characters(text.slice(range.begin, range.end - range.begin))) + 1, out);
+    return answer(
+        static_cast<i64>(count_characters(text.slice(range.begin, range.end - range.begin))) + 1,
+        out);
   }
   i64 n = 0;
   for (usize at = range.begin;; ++n) {
@@ -270,7 +297,8 @@ bool method_remove_affix(BuiltinCall& call, TemplateValue* out) {
   const usize n = affix.text().size();
   *out = call.self;
   if (!(kEnd ? text.ends_with(affix.text()) : text.starts_with(affix.text()))) return true;
-  return slice_text(call.budget, call.self, kEnd ? 0 : n, kEnd ? text.size() - n : text.size(), out);
+  return slice_text(call.budget, call.self, kEnd ? 0 : n, kEnd ? text.size() - n : text.size(),
+                    out);
 }
 
 // ---- Building
@@ -281,7 +309,8 @@ bool method_join(BuiltinCall& call, TemplateValue* out) {
   TextBuilder text(call.budget);
   for (u32 i = 0; i < items.size; ++i) {
     const TemplateValue item = items.at(i);
-    if (!item.is(TemplateKind::kString)) return fail_type(call.budget, "TypeError: join needs text, line", item);
+    if (!item.is(TemplateKind::kString))
+      return fail_type(call.budget, "TypeError: join needs text, line", item);
     if (i != 0) text.append(call.self);
     text.append(item);
   }
@@ -297,7 +326,8 @@ bool fill_slot(BuiltinCall& call, TemplateValue* out) {
 bool method_center(BuiltinCall& call, TemplateValue* out) {
   i64 width = 0;
   TemplateValue fill;
-  return call.integer(0, 0, &width) && fill_slot(call, &fill) && center_text(call.budget, call.self, width, fill, out);
+  return call.integer(0, 0, &width) && fill_slot(call, &fill) &&
+         center_text(call.budget, call.self, width, fill, out);
 }
 
 template <bool kLeft>
@@ -339,13 +369,18 @@ template <bool (*kPasses)(u32), bool kEmpty>
 bool method_all(BuiltinCall& call, TemplateValue* out) {
   const Str text = call.self.text();
   bool all = kEmpty || !text.empty();
-  for (usize at = 0; all && at < text.size(); at += character_at(text, at)) all = kPasses(codepoint_at(text, at));
+  for (usize at = 0; all && at < text.size(); at += character_at(text, at))
+    all = kPasses(codepoint_at(text, at));
   return call.budget.spend_bytes(text.size()) && answer(all, out);
 }
 
-bool method_isupper(BuiltinCall& call, TemplateValue* out) { return answer(is_upper_text(call.self.text()), out); }
+bool method_isupper(BuiltinCall& call, TemplateValue* out) {
+  return answer(is_upper_text(call.self.text()), out);
+}
 
-bool method_islower(BuiltinCall& call, TemplateValue* out) { return answer(is_lower_text(call.self.text()), out); }
+bool method_islower(BuiltinCall& call, TemplateValue* out) {
+  return answer(is_lower_text(call.self.text()), out);
+}
 
 constexpr TemplateBuiltin kStringMethods[] = {
     {"strip", "chars?", method_strip<true, true>},

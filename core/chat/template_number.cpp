@@ -107,7 +107,8 @@ Fraction scaled_fraction(f64 v, i32 exponent10) {
 i32 leading_exponent(f64 v) {
   const FloatParts parts = split_float(v);
   const i32 n_bit = 64 - __builtin_clzll(parts.mantissa) + parts.exponent;
-  i32 estimate = (n_bit - 1) * 30103 / 100000;  // log10(2); truncation and the lost bits are put right below
+  i32 estimate =
+      (n_bit - 1) * 30103 / 100000;  // log10(2); truncation and the lost bits are put right below
   if (n_bit < 1) --estimate;
   for (;; ++estimate) {
     Fraction f = scaled_fraction(v, estimate + 1);
@@ -119,8 +120,9 @@ i32 leading_exponent(f64 v) {
   }
 }
 
-// `n_digit` digits of v > 0, the first of weight 10^exponent10, rounded half to even. v < 10^(exponent10 + 1).
-// True when rounding carried out of the first digit: the digits are then 1000... of weight 10^(exponent10 + 1).
+// `n_digit` digits of v > 0, the first of weight 10^exponent10, rounded half to even. v <
+// 10^(exponent10 + 1). True when rounding carried out of the first digit: the digits are then
+// 1000... of weight 10^(exponent10 + 1).
 bool generate_digits(f64 v, i32 exponent10, u32 n_digit, char* digits) {
   Fraction f = scaled_fraction(v, exponent10);
   for (u32 i = 0; i < n_digit; ++i) {
@@ -243,12 +245,15 @@ Str format_float(f64 v, char (&buffer)[kNumberTextBytes]) {
     point = generate_digits(magnitude, leading, n_digit, digits) ? leading + 1 : leading;
     u64 value = 0;
     for (u32 i = 0; i < n_digit; ++i) value = value * 10 + static_cast<u64>(digits[i] - '0');
-    if (n_digit == 17 || decimal_to_float(value, point - static_cast<i32>(n_digit) + 1) == magnitude) break;
+    if (n_digit == 17 ||
+        decimal_to_float(value, point - static_cast<i32>(n_digit) + 1) == magnitude)
+      break;
   }
   usize at = 0;
   if (negative) buffer[at++] = '-';
   if (point >= -4 && point < 16) {
-    for (i32 weight = point < 0 ? 0 : point; weight >= 0 || point - weight < static_cast<i32>(n_digit); --weight) {
+    for (i32 weight = point < 0 ? 0 : point;
+         weight >= 0 || point - weight < static_cast<i32>(n_digit); --weight) {
       if (weight == -1) buffer[at++] = '.';
       const i32 index = point - weight;
       buffer[at++] = index < 0 || index >= static_cast<i32>(n_digit) ? '0' : digits[index];
@@ -379,7 +384,8 @@ IntegerParse parse_integer_text(Str text, u32 base, i64& out) {
   for (; at < text.size(); ++at) {
     const char c = text[at];
     if (c == '_') {
-      if ((at == begin && !prefixed) || at + 1 == text.size() || text[at + 1] == '_') return IntegerParse::kMalformed;
+      if ((at == begin && !prefixed) || at + 1 == text.size() || text[at + 1] == '_')
+        return IntegerParse::kMalformed;
       continue;
     }
     u32 digit = 99;

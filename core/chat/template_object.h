@@ -9,7 +9,7 @@ namespace lbm {
 struct TemplateBuiltin;
 struct TemplateScope;
 
-struct RangeObject {  // kRange
+struct RangeObject {                        // kRange
   static constexpr u32 kMaxSize = 100'000;  // of Jinja's sandbox
   i64 start = 0;
   i64 stop = 0;
@@ -17,11 +17,13 @@ struct RangeObject {  // kRange
   u32 size = 0;
   // Modulo 2^64: every item fits, though the steps between them need not.
   [[nodiscard]] i64 at(i64 index) const {
-    return static_cast<i64>(static_cast<u64>(start) + static_cast<u64>(index) * static_cast<u64>(step));
+    return static_cast<i64>(static_cast<u64>(start) +
+                            static_cast<u64>(index) * static_cast<u64>(step));
   }
 };
 
-struct ViewObject {  // kView: what keys(), values() and items() of a map return; it has a length but no subscripts
+struct ViewObject {  // kView: what keys(), values() and items() of a map return; it has a length
+                     // but no subscripts
   const char* type_name = "";
   TemplateList list;
 };

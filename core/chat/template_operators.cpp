@@ -10,7 +10,9 @@ namespace {
 
 constexpr const char* kOverflow = "OverflowError: beyond 64 bits, line";
 
-bool is_sequence(TemplateValue v) { return v.is(TemplateKind::kList) || v.is(TemplateKind::kTuple); }
+bool is_sequence(TemplateValue v) {
+  return v.is(TemplateKind::kList) || v.is(TemplateKind::kTuple);
+}
 
 TemplateOrder order_numbers(TemplateValue a, TemplateValue b) {
   if (is_integral(a) && is_integral(b)) {
@@ -62,16 +64,21 @@ bool add(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateValue
   if (a.is(TemplateKind::kString) && b.is(TemplateKind::kString)) {
     const bool safe = a.is_safe() || b.is_safe();
     TextBuilder text(budget);
-    if (safe) text.append_escaped(a);
-    else text.append(a);
-    if (safe) text.append_escaped(b);
-    else text.append(b);
+    if (safe)
+      text.append_escaped(a);
+    else
+      text.append(a);
+    if (safe)
+      text.append_escaped(b);
+    else
+      text.append(b);
     if (!text.finish(out)) return false;
     *out = out->with_safe(safe);
     return true;
   }
   if (!is_sequence(a) || a.kind() != b.kind()) {
-    return fail_type(budget, "TypeError: unsupported operand of +, line", b.is(TemplateKind::kUndefined) ? b : a);
+    return fail_type(budget, "TypeError: unsupported operand of +, line",
+                     b.is(TemplateKind::kUndefined) ? b : a);
   }
   TemplateList* joined = budget.make<TemplateList>();
   if (joined == nullptr) return false;
@@ -85,7 +92,8 @@ bool add(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateValue
   return true;
 }
 
-// text * n, list * n; the origin stays that of the sequence: how often it is there says nothing new.
+// text * n, list * n; the origin stays that of the sequence: how often it is there says nothing
+// new.
 bool repeat(TemplateBudget& budget, TemplateValue sequence, i64 n, TemplateValue* out) {
   if (sequence.is(TemplateKind::kString)) {
     TextBuilder text(budget);
@@ -110,7 +118,8 @@ bool integer_power(TemplateBudget& budget, i64 base, i64 exponent, i64* out) {
   i64 result = 1;
   for (; exponent > 0; --exponent) {
     if (!budget.spend(1)) return false;
-    if (__builtin_mul_overflow(result, base, &result)) return budget.fail(ErrorCode::kOverflow, kOverflow);
+    if (__builtin_mul_overflow(result, base, &result))
+      return budget.fail(ErrorCode::kOverflow, kOverflow);
     if (result == 0 || result == 1 || result == -1) {
       if (base == 0 || base == 1) break;
       if (base == -1) exponent = (exponent - 1) % 2 + 1;
@@ -121,7 +130,8 @@ bool integer_power(TemplateBudget& budget, i64 base, i64 exponent, i64* out) {
 }
 
 // Floor division and the remainder that goes with it, which has the sign of the divisor.
-bool integer_arithmetic(TemplateBudget& budget, TemplateOperator op, i64 a, i64 b, TemplateValue* out) {
+bool integer_arithmetic(TemplateBudget& budget, TemplateOperator op, i64 a, i64 b,
+                        TemplateValue* out) {
   i64 r = 0;
   bool overflow = false;
   switch (op) {
@@ -181,12 +191,14 @@ bool float_power(TemplateBudget& budget, f64 base, f64 exponent, f64* out) {
   f64 result = 1;
   const f64 n = exponent < 0 ? -exponent : exponent;
   for (f64 i = 0; i < n; ++i) result *= base;
-  if (exponent < 0 && result == 0) return budget.fail(ErrorCode::kBadValue, "ZeroDivisionError: division by zero, line");
+  if (exponent < 0 && result == 0)
+    return budget.fail(ErrorCode::kBadValue, "ZeroDivisionError: division by zero, line");
   *out = exponent < 0 ? 1 / result : result;
   return true;
 }
 
-bool float_arithmetic(TemplateBudget& budget, TemplateOperator op, f64 a, f64 b, TemplateValue* out) {
+bool float_arithmetic(TemplateBudget& budget, TemplateOperator op, f64 a, f64 b,
+                      TemplateValue* out) {
   f64 r = 0;
   switch (op) {
     case TemplateOperator::kAdd: r = a + b; break;
@@ -239,11 +251,14 @@ bool is_integral(TemplateValue v) { return v.is(TemplateKind::kInt) || v.is(Temp
 
 bool is_number(TemplateValue v) { return is_integral(v) || v.is(TemplateKind::kFloat); }
 
-f64 number_of(TemplateValue v) { return is_integral(v) ? static_cast<f64>(v.as_int()) : v.as_float(); }
+f64 number_of(TemplateValue v) {
+  return is_integral(v) ? static_cast<f64>(v.as_int()) : v.as_float();
+}
 
 bool fail_type(TemplateBudget& budget, const char* what, TemplateValue v) {
   if (v.is_forbidden()) {
-    return budget.fail(ErrorCode::kBadValue, "SecurityError: access to this attribute is unsafe, line", v.text());
+    return budget.fail(ErrorCode::kBadValue,
+                       "SecurityError: access to this attribute is unsafe, line", v.text());
   }
   if (v.is(TemplateKind::kUndefined)) {
     return budget.fail(ErrorCode::kBadValue, "UndefinedError: this is undefined, line", v.text());
@@ -294,7 +309,8 @@ bool equal(TemplateBudget& budget, TemplateValue a, TemplateValue b, bool* out) 
     case TemplateKind::kRange: {
       const RangeObject& x = *static_cast<const RangeObject*>(a.pointer());
       const RangeObject& y = *static_cast<const RangeObject*>(b.pointer());
-      *out = x.size == y.size && (x.size == 0 || (x.start == y.start && (x.size == 1 || x.step == y.step)));
+      *out = x.size == y.size &&
+             (x.size == 0 || (x.start == y.start && (x.size == 1 || x.step == y.step)));
       return true;
     }
     default: *out = a.pointer() == b.pointer(); return true;
@@ -306,14 +322,18 @@ bool compare(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateO
     *out = order_numbers(a, b);
     return budget.spend(1);
   }
-  if (a.is(TemplateKind::kString) && b.is(TemplateKind::kString)) {  // byte order of UTF-8 is the order of code points
+  if (a.is(TemplateKind::kString) &&
+      b.is(TemplateKind::kString)) {  // byte order of UTF-8 is the order of code points
     *out = TemplateOrder::kGreater;
-    if (a.text() == b.text()) *out = TemplateOrder::kEqual;
-    else if (a.text() < b.text()) *out = TemplateOrder::kLess;
+    if (a.text() == b.text())
+      *out = TemplateOrder::kEqual;
+    else if (a.text() < b.text())
+      *out = TemplateOrder::kLess;
     return budget.spend_bytes(min_u64(a.text().size(), b.text().size()));
   }
   if (!is_sequence(a) || a.kind() != b.kind()) {
-    return fail_type(budget, "TypeError: values of these types have no order, line", b.is(TemplateKind::kUndefined) ? b : a);
+    return fail_type(budget, "TypeError: values of these types have no order, line",
+                     b.is(TemplateKind::kUndefined) ? b : a);
   }
   TemplateNesting level(budget);
   if (!level.ok()) return false;
@@ -330,7 +350,8 @@ bool compare(TemplateBudget& budget, TemplateValue a, TemplateValue b, TemplateO
   return true;
 }
 
-bool relate(TemplateBudget& budget, TemplateOperator op, TemplateValue a, TemplateValue b, bool* out) {
+bool relate(TemplateBudget& budget, TemplateOperator op, TemplateValue a, TemplateValue b,
+            bool* out) {
   if (op == TemplateOperator::kEqual || op == TemplateOperator::kNotEqual) {
     if (!equal(budget, a, b, out)) return false;
     if (op == TemplateOperator::kNotEqual) *out = !*out;
@@ -345,7 +366,9 @@ bool relate(TemplateBudget& budget, TemplateOperator op, TemplateValue a, Templa
   if (!compare(budget, a, b, &order)) return false;
   switch (op) {
     case TemplateOperator::kLess: *out = order == TemplateOrder::kLess; break;
-    case TemplateOperator::kLessEqual: *out = order == TemplateOrder::kLess || order == TemplateOrder::kEqual; break;
+    case TemplateOperator::kLessEqual:
+      *out = order == TemplateOrder::kLess || order == TemplateOrder::kEqual;
+      break;
     case TemplateOperator::kGreater: *out = order == TemplateOrder::kGreater; break;
     default: *out = order == TemplateOrder::kGreater || order == TemplateOrder::kEqual; break;
   }
@@ -356,9 +379,11 @@ bool contains(TemplateBudget& budget, TemplateValue haystack, TemplateValue need
   *out = false;
   if (haystack.is(TemplateKind::kString)) {
     if (!needle.is(TemplateKind::kString)) {
-      return budget.fail(ErrorCode::kBadValue, "TypeError: only text can be in text, line", type_name(needle));
+      return budget.fail(ErrorCode::kBadValue, "TypeError: only text can be in text, line",
+                         type_name(needle));
     }
-    *out = find_text(budget, haystack.text(), needle.text(), 0, haystack.text().size()) != Str::kNone;
+    *out =
+        find_text(budget, haystack.text(), needle.text(), 0, haystack.text().size()) != Str::kNone;
     return budget.ok();
   }
   if (haystack.is(TemplateKind::kMap)) {
@@ -376,7 +401,8 @@ bool contains(TemplateBudget& budget, TemplateValue haystack, TemplateValue need
   return true;
 }
 
-bool find_key(TemplateBudget& budget, const TemplateMap& map, TemplateValue key, TemplateValue** out) {
+bool find_key(TemplateBudget& budget, const TemplateMap& map, TemplateValue key,
+              TemplateValue** out) {
   *out = nullptr;
   if (key.is(TemplateKind::kList) || key.is(TemplateKind::kMap)) {
     return budget.fail(ErrorCode::kBadValue, "TypeError: unhashable type, line", type_name(key));
@@ -396,8 +422,10 @@ bool find_key(TemplateBudget& budget, const TemplateMap& map, TemplateValue key,
   return true;
 }
 
-bool arithmetic(TemplateBudget& budget, TemplateOperator op, TemplateValue a, TemplateValue b, TemplateValue* out) {
-  if (op == TemplateOperator::kModulo && a.is(TemplateKind::kString)) return percent_format(budget, a, b, out);
+bool arithmetic(TemplateBudget& budget, TemplateOperator op, TemplateValue a, TemplateValue b,
+                TemplateValue* out) {
+  if (op == TemplateOperator::kModulo && a.is(TemplateKind::kString))
+    return percent_format(budget, a, b, out);
   if (is_number(a) && is_number(b)) {
     const bool divides = op == TemplateOperator::kDivide || op == TemplateOperator::kFloorDivide ||
                          op == TemplateOperator::kModulo;
@@ -414,8 +442,10 @@ bool arithmetic(TemplateBudget& budget, TemplateOperator op, TemplateValue a, Te
   }
   if (op == TemplateOperator::kAdd) return add(budget, a, b, out);
   if (op == TemplateOperator::kMultiply) {
-    if ((a.is(TemplateKind::kString) || is_sequence(a)) && is_integral(b)) return repeat(budget, a, b.as_int(), out);
-    if ((b.is(TemplateKind::kString) || is_sequence(b)) && is_integral(a)) return repeat(budget, b, a.as_int(), out);
+    if ((a.is(TemplateKind::kString) || is_sequence(a)) && is_integral(b))
+      return repeat(budget, a, b.as_int(), out);
+    if ((b.is(TemplateKind::kString) || is_sequence(b)) && is_integral(a))
+      return repeat(budget, b, a.as_int(), out);
   }
   return fail_type(budget, "TypeError: unsupported operand of this operator, line",
                    b.is(TemplateKind::kUndefined) || is_number(a) ? b : a);

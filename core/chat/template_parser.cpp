@@ -23,7 +23,8 @@ bool TemplateParser::look(TemplateToken* token) {
 
 bool TemplateParser::unexpected(const char* what) {
   budget_.set_offset(token_.offset);
-  return budget_.fail(ErrorCode::kBadSyntax, what, at(TokenKind::kEnd) ? Str("end of template") : token_.text);
+  return budget_.fail(ErrorCode::kBadSyntax, what,
+                      at(TokenKind::kEnd) ? Str("end of template") : token_.text);
 }
 
 bool TemplateParser::expect(TokenKind kind, const char* what) {
@@ -47,8 +48,8 @@ bool TemplateParser::parse(Statement** body) {
   return at(TokenKind::kEnd) || unexpected("unexpected tag, line");
 }
 
-// Statements up to the tag named `end_a`, `end_b` or `end_c`, which becomes the current token; up to the end of the template
-// where all three are empty.
+// Statements up to the tag named `end_a`, `end_b` or `end_c`, which becomes the current token; up
+// to the end of the template where all three are empty.
 bool TemplateParser::parse_body(Str end_a, Str end_b, Str end_c, Statement** out) {
   TemplateNesting level(budget_);
   if (!level.ok()) return false;
@@ -60,7 +61,8 @@ bool TemplateParser::parse_body(Str end_a, Str end_b, Str end_c, Statement** out
     if (at(TokenKind::kEnd)) {
       if (end_a.empty()) break;
       budget_.set_offset(token_.offset);
-      return budget_.fail(ErrorCode::kBadSyntax, "this tag is missing, line", end_c.empty() ? end_a : end_c);
+      return budget_.fail(ErrorCode::kBadSyntax, "this tag is missing, line",
+                          end_c.empty() ? end_a : end_c);
     }
     if (at(TokenKind::kData)) {
       DataStatement* data = make<DataStatement>(StatementKind::kData);
@@ -83,9 +85,10 @@ bool TemplateParser::parse_body(Str end_a, Str end_b, Str end_c, Statement** out
     }
     if (unknown_ != nullptr && n_if_ == 0) {
       budget_.set_offset(unknown_->offset);
-      return budget_.fail(ErrorCode::kUnsupported,
-                          unknown_->kind == PostfixKind::kFilter ? "no such filter, line" : "no such test, line",
-                          unknown_->name);
+      return budget_.fail(
+          ErrorCode::kUnsupported,
+          unknown_->kind == PostfixKind::kFilter ? "no such filter, line" : "no such test, line",
+          unknown_->name);
     }
     *tail = statement;
     while (*tail != nullptr) tail = &(*tail)->next;
@@ -120,7 +123,8 @@ bool TemplateParser::parse_statement(Statement** out) {
 }
 
 bool TemplateParser::unknown_tag(Str name) {
-  constexpr const char* kKnown[] = {"extends", "include", "import", "from", "autoescape", "do", "trans", "debug"};
+  constexpr const char* kKnown[] = {"extends",    "include", "import", "from",
+                                    "autoescape", "do",      "trans",  "debug"};
   for (const char* known : kKnown) {
     if (name == known) {
       budget_.set_offset(token_.offset);
@@ -146,7 +150,8 @@ bool TemplateParser::parse_if(Statement** out) {
     tail = &branch->next;
   }
   if (at_word("else")) {
-    if (!advance() || !expect(TokenKind::kBlockEnd, "the tag does not end here, line")) return false;
+    if (!advance() || !expect(TokenKind::kBlockEnd, "the tag does not end here, line"))
+      return false;
     ++n_if_;
     const bool ok = parse_body("endif", {}, {}, &node->otherwise);
     --n_if_;
@@ -160,7 +165,9 @@ bool TemplateParser::parse_if(Statement** out) {
 bool TemplateParser::parse_for(Statement** out) {
   ForStatement* node = make<ForStatement>(StatementKind::kFor);
   if (node == nullptr || !advance()) return false;
-  if (!parse_target_list(false, &node->target) || !expect_word("in") || !parse_tuple(false, &node->items)) return false;
+  if (!parse_target_list(false, &node->target) || !expect_word("in") ||
+      !parse_tuple(false, &node->items))
+    return false;
   if (at_word("if")) {
     if (!advance() || !parse_expression(&node->filter)) return false;
   }
@@ -175,7 +182,8 @@ bool TemplateParser::parse_for(Statement** out) {
   --n_loop_;
   if (!ok) return false;
   if (at_word("else")) {
-    if (!advance() || !expect(TokenKind::kBlockEnd, "the tag does not end here, line")) return false;
+    if (!advance() || !expect(TokenKind::kBlockEnd, "the tag does not end here, line"))
+      return false;
     if (!parse_body("endfor", {}, {}, &node->otherwise)) return false;
   }
   unknown_ = unknown;
@@ -262,7 +270,8 @@ bool TemplateParser::parse_signature(MacroSyntax* macro) {
   ParameterSyntax** tail = &macro->parameters;
   bool had_default = false;
   while (!at(TokenKind::kRightParen)) {
-    if (macro->n_parameter != 0 && !expect(TokenKind::kComma, "',' is needed here, line")) return false;
+    if (macro->n_parameter != 0 && !expect(TokenKind::kComma, "',' is needed here, line"))
+      return false;
     ParameterSyntax* parameter = budget_.make<ParameterSyntax>();
     TargetSyntax* target = budget_.make<TargetSyntax>();
     if (parameter == nullptr || target == nullptr) return false;
@@ -307,7 +316,8 @@ bool TemplateParser::parse_macro(Statement** out) {
   MacroStatement* node = make<MacroStatement>(StatementKind::kMacro);
   if (node == nullptr || !advance()) return false;
   *out = node;
-  return expect_name(&node->macro.name) && parse_signature(&node->macro) && parse_macro_body(&node->macro, "endmacro");
+  return expect_name(&node->macro.name) && parse_signature(&node->macro) &&
+         parse_macro_body(&node->macro, "endmacro");
 }
 
 bool TemplateParser::parse_call_block(Statement** out) {
@@ -331,7 +341,9 @@ bool TemplateParser::parse_filter_block(Statement** out) {
   FilterBlockStatement* node = make<FilterBlockStatement>(StatementKind::kFilterBlock);
   if (node == nullptr || !advance()) return false;
   node->filters = budget_.make<PostfixOp>();
-  if (node->filters == nullptr || !parse_filter(node->filters) || !parse_filter_chain(&node->filters->next)) return false;
+  if (node->filters == nullptr || !parse_filter(node->filters) ||
+      !parse_filter_chain(&node->filters->next))
+    return false;
   if (!expect(TokenKind::kBlockEnd, "the tag does not end here, line")) return false;
   PostfixOp* unknown = unknown_;
   if (!parse_body("endfilter", {}, {}, &node->body)) return false;
@@ -345,10 +357,13 @@ bool TemplateParser::parse_with(Statement** out) {
   if (node == nullptr || !advance()) return false;
   ParameterSyntax** tail = &node->bindings;
   while (!at(TokenKind::kBlockEnd)) {
-    if (node->bindings != nullptr && !expect(TokenKind::kComma, "',' is needed here, line")) return false;
+    if (node->bindings != nullptr && !expect(TokenKind::kComma, "',' is needed here, line"))
+      return false;
     ParameterSyntax* binding = budget_.make<ParameterSyntax>();
     if (binding == nullptr || !parse_target(false, &binding->target)) return false;
-    if (!expect(TokenKind::kAssign, "'=' is needed here, line") || !parse_expression(&binding->value)) return false;
+    if (!expect(TokenKind::kAssign, "'=' is needed here, line") ||
+        !parse_expression(&binding->value))
+      return false;
     *tail = binding;
     tail = &binding->next;
   }
@@ -359,8 +374,8 @@ bool TemplateParser::parse_with(Statement** out) {
   return expect_word("endwith");
 }
 
-// {% generation %} marks what the assistant wrote, for training; {% block name %} is for inheritance, which a lone template has
-// not. Both render in place, with a scope of their own.
+// {% generation %} marks what the assistant wrote, for training; {% block name %} is for
+// inheritance, which a lone template has not. Both render in place, with a scope of their own.
 bool TemplateParser::parse_scope(Statement** out) {
   ScopeStatement* node = make<ScopeStatement>(StatementKind::kScope);
   if (node == nullptr) return false;

@@ -1,4 +1,5 @@
-// Tokens to syntax tree: recursive descent, one function per construct, one for all binary operators.
+// Tokens to syntax tree: recursive descent, one function per construct, one for all binary
+// operators.
 #pragma once
 
 #include "core/chat/template_budget.h"
@@ -9,10 +10,12 @@ namespace lbm {
 
 class TemplateParser {
  public:
-  // `source` as the lexer wants it. Nodes are taken from the arena of `budget`; the depth of the budget bounds the recursion.
+  // `source` as the lexer wants it. Nodes are taken from the arena of `budget`; the depth of the
+  // budget bounds the recursion.
   TemplateParser(TemplateBudget& budget, Str source) : budget_(budget), lexer_(budget, source) {}
 
-  // Errors: kBadSyntax; kUnsupported names a tag, filter or test this build lacks; kLimit  nested too deep.
+  // Errors: kBadSyntax; kUnsupported names a tag, filter or test this build lacks; kLimit  nested
+  // too deep.
   [[nodiscard]] bool parse(Statement** body);
 
  private:

@@ -1,4 +1,5 @@
-// Expressions, by Jinja's precedence: or, and, not, comparisons, + -, ~, * / // %, **, sign, postfix.
+// Expressions, by Jinja's precedence: or, and, not, comparisons, + -, ~, * / // %, **, sign,
+// postfix.
 #include "core/chat/template_builtins.h"
 #include "core/chat/template_parser.h"
 
@@ -54,8 +55,8 @@ bool TemplateParser::parse_tuple(bool with_condition, Expr** out) {
   u32 n_item = 0;
   bool is_tuple = false;
   for (;;) {
-    if (is_tuple && (at(TokenKind::kVariableEnd) || at(TokenKind::kBlockEnd) || at(TokenKind::kRightParen) ||
-                     at_word("recursive"))) {
+    if (is_tuple && (at(TokenKind::kVariableEnd) || at(TokenKind::kBlockEnd) ||
+                     at(TokenKind::kRightParen) || at_word("recursive"))) {
       break;
     }
     if (!(with_condition ? parse_expression(tail) : parse_binary(kOrLevel, tail))) return false;
@@ -104,7 +105,8 @@ bool TemplateParser::parse_expression(Expr** out) {
     }
     if (closed) continue;
     *out = yes;
-    if (conditional) unknown_ = unknown;  // what a condition guards may name a filter that is not there
+    if (conditional)
+      unknown_ = unknown;  // what a condition guards may name a filter that is not there
     return true;
   }
 }
@@ -129,7 +131,8 @@ bool TemplateParser::binary_operator(TemplateOperator* op, u32* level) {
   return at_word("not") && look(&behind) && behind.is_name("in");
 }
 
-// Precedence climbing: operands joined by operators of at least `level`; a run of one level becomes one flat node.
+// Precedence climbing: operands joined by operators of at least `level`; a run of one level becomes
+// one flat node.
 bool TemplateParser::parse_binary(u32 level, Expr** out) {
   Expr* left = nullptr;
   if (level <= kNotLevel && at_word("not")) {
@@ -284,7 +287,8 @@ bool TemplateParser::parse_list(Expr** out) {
   if (node == nullptr || !advance()) return false;
   Expr** tail = &node->items;
   while (!at(TokenKind::kRightBracket)) {
-    if (node->n_item != 0 && !expect(TokenKind::kComma, "',' or ']' is needed here, line")) return false;
+    if (node->n_item != 0 && !expect(TokenKind::kComma, "',' or ']' is needed here, line"))
+      return false;
     if (at(TokenKind::kRightBracket)) break;
     if (!parse_expression(tail)) return false;
     tail = &(*tail)->next;
@@ -299,9 +303,11 @@ bool TemplateParser::parse_map(Expr** out) {
   if (node == nullptr || !advance()) return false;
   Expr** tail = &node->items;
   while (!at(TokenKind::kRightBrace)) {
-    if (node->n_item != 0 && !expect(TokenKind::kComma, "',' or '}' is needed here, line")) return false;
+    if (node->n_item != 0 && !expect(TokenKind::kComma, "',' or '}' is needed here, line"))
+      return false;
     if (at(TokenKind::kRightBrace)) break;
-    if (!parse_expression(tail) || !expect(TokenKind::kColon, "':' is needed here, line")) return false;
+    if (!parse_expression(tail) || !expect(TokenKind::kColon, "':' is needed here, line"))
+      return false;
     tail = &(*tail)->next;
     if (!parse_expression(tail)) return false;
     tail = &(*tail)->next;
@@ -318,7 +324,9 @@ bool TemplateParser::parse_postfix(Expr* base, bool filters, Expr** out) {
   for (;;) {
     const bool is_test = filters && at_word("is");
     const bool is_filter = filters && at(TokenKind::kPipe);
-    if (!is_test && !is_filter && !at(TokenKind::kDot) && !at(TokenKind::kLeftBracket) && !at(TokenKind::kLeftParen)) break;
+    if (!is_test && !is_filter && !at(TokenKind::kDot) && !at(TokenKind::kLeftBracket) &&
+        !at(TokenKind::kLeftParen))
+      break;
     // Behind a filter or test Jinja takes only calls and further filters.
     if (had_filter && (at(TokenKind::kDot) || at(TokenKind::kLeftBracket))) break;
     had_filter |= is_test || is_filter;
@@ -326,10 +334,14 @@ bool TemplateParser::parse_postfix(Expr* base, bool filters, Expr** out) {
     if (op == nullptr) return false;
     op->offset = token_.offset;
     bool ok = true;
-    if (is_test) ok = parse_test(op);
-    else if (is_filter) ok = advance() && parse_filter(op);
-    else if (at(TokenKind::kDot)) ok = parse_attribute(op);
-    else if (at(TokenKind::kLeftBracket)) ok = parse_subscript(op);
+    if (is_test)
+      ok = parse_test(op);
+    else if (is_filter)
+      ok = advance() && parse_filter(op);
+    else if (at(TokenKind::kDot))
+      ok = parse_attribute(op);
+    else if (at(TokenKind::kLeftBracket))
+      ok = parse_subscript(op);
     else {
       op->kind = PostfixKind::kCall;
       ok = parse_arguments(&op->arguments);
@@ -394,7 +406,8 @@ bool TemplateParser::parse_subscript_item(PostfixOp* op) {
   op->kind = PostfixKind::kSlice;
   for (u32 part = 1; part < 3 && at(TokenKind::kColon); ++part) {
     if (!advance()) return false;
-    const bool left_out = at(TokenKind::kColon) || at(TokenKind::kRightBracket) || at(TokenKind::kComma);
+    const bool left_out =
+        at(TokenKind::kColon) || at(TokenKind::kRightBracket) || at(TokenKind::kComma);
     if (!left_out && !parse_expression(&op->index[part])) return false;
   }
   return true;
@@ -446,9 +459,10 @@ bool TemplateParser::parse_test(PostfixOp* op) {
   if (op->builtin == nullptr && unknown_ == nullptr) unknown_ = op;
   if (at(TokenKind::kLeftParen)) return parse_arguments(&op->arguments);
   if (at_word("is")) return unexpected("tests can not be chained with 'is', line");
-  const bool has_operand = (at(TokenKind::kName) && !at_word("else") && !at_word("or") && !at_word("and")) ||
-                           at(TokenKind::kString) || at(TokenKind::kInteger) || at(TokenKind::kFloat) ||
-                           at(TokenKind::kLeftBracket) || at(TokenKind::kLeftBrace);
+  const bool has_operand =
+      (at(TokenKind::kName) && !at_word("else") && !at_word("or") && !at_word("and")) ||
+      at(TokenKind::kString) || at(TokenKind::kInteger) || at(TokenKind::kFloat) ||
+      at(TokenKind::kLeftBracket) || at(TokenKind::kLeftBrace);
   if (!has_operand) return true;
   op->arguments = budget_.make<ArgumentSyntax>();
   if (op->arguments == nullptr) return false;
@@ -466,9 +480,10 @@ bool TemplateParser::parse_arguments(ArgumentSyntax** out) {
     ArgumentSyntax* argument = budget_.make<ArgumentSyntax>();
     if (argument == nullptr || !parse_argument(argument)) return false;
     // Positional ones, then *list and names, then **map.
-    const bool misplaced = (argument->kind == ArgumentKind::kPositional && latest != ArgumentKind::kPositional) ||
-                           (argument->kind == ArgumentKind::kSpreadList && latest >= ArgumentKind::kSpreadList) ||
-                           latest == ArgumentKind::kSpreadMap;
+    const bool misplaced =
+        (argument->kind == ArgumentKind::kPositional && latest != ArgumentKind::kPositional) ||
+        (argument->kind == ArgumentKind::kSpreadList && latest >= ArgumentKind::kSpreadList) ||
+        latest == ArgumentKind::kSpreadMap;
     if (misplaced) return unexpected("arguments in the wrong order, line");
     if (argument->kind > latest) latest = argument->kind;
     *out = argument;

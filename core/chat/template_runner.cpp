@@ -34,8 +34,12 @@ TemplateRunner::Flow TemplateRunner::exec(const Statement* body) {
 TemplateRunner::Flow TemplateRunner::exec_one(const Statement& statement) {
   bool ok = true;
   switch (statement.kind) {
-    case StatementKind::kData: out_->append(static_cast<const DataStatement&>(statement).text, true); break;
-    case StatementKind::kOutput: ok = output(*static_cast<const OutputStatement&>(statement).value); break;
+    case StatementKind::kData:
+      out_->append(static_cast<const DataStatement&>(statement).text, true);
+      break;
+    case StatementKind::kOutput:
+      ok = output(*static_cast<const OutputStatement&>(statement).value);
+      break;
     case StatementKind::kIf: return exec_if(static_cast<const IfStatement&>(statement));
     case StatementKind::kFor: return exec_for(static_cast<const ForStatement&>(statement));
     case StatementKind::kSet: {
@@ -44,17 +48,22 @@ TemplateRunner::Flow TemplateRunner::exec_one(const Statement& statement) {
       ok = check_target(*set.target) && eval(*set.value, &value) && assign(*set.target, value);
       break;
     }
-    case StatementKind::kSetBlock: return exec_set_block(static_cast<const SetBlockStatement&>(statement));
+    case StatementKind::kSetBlock:
+      return exec_set_block(static_cast<const SetBlockStatement&>(statement));
     case StatementKind::kMacro: {
       const MacroSyntax& syntax = static_cast<const MacroStatement&>(statement).macro;
       TemplateValue macro;
       ok = define_macro(syntax, &macro) && set_variable(syntax.name, macro);
       break;
     }
-    case StatementKind::kCallBlock: ok = call_block(static_cast<const CallBlockStatement&>(statement)); break;
-    case StatementKind::kFilterBlock: return exec_filter_block(static_cast<const FilterBlockStatement&>(statement));
+    case StatementKind::kCallBlock:
+      ok = call_block(static_cast<const CallBlockStatement&>(statement));
+      break;
+    case StatementKind::kFilterBlock:
+      return exec_filter_block(static_cast<const FilterBlockStatement&>(statement));
     case StatementKind::kWith: return exec_with(static_cast<const WithStatement&>(statement));
-    case StatementKind::kScope: return exec_scope(static_cast<const ScopeStatement&>(statement).body);
+    case StatementKind::kScope:
+      return exec_scope(static_cast<const ScopeStatement&>(statement).body);
     case StatementKind::kBreak: return Flow::kBreak;
     case StatementKind::kContinue: return Flow::kContinue;
   }
@@ -84,7 +93,8 @@ TemplateRunner::Flow TemplateRunner::exec_for(const ForStatement& statement) {
   return run_loop(statement, items, 0);
 }
 
-// The items that pass `for ... if`. The condition sees the loop's target and what is around the loop, not `loop`.
+// The items that pass `for ... if`. The condition sees the loop's target and what is around the
+// loop, not `loop`.
 bool TemplateRunner::filter_items(const ForStatement& statement, TemplateItems* items) {
   TemplateList* kept = budget_.make<TemplateList>();
   TemplateScope* scope = push_scope(scope_);
@@ -94,7 +104,8 @@ bool TemplateRunner::filter_items(const ForStatement& statement, TemplateItems* 
   bool ok = true;
   for (u32 i = 0; ok && i < items->size; ++i) {
     TemplateValue passes;
-    ok = budget_.spend(1) && assign(*statement.target, items->at(i)) && eval(*statement.filter, &passes);
+    ok = budget_.spend(1) && assign(*statement.target, items->at(i)) &&
+         eval(*statement.filter, &passes);
     if (ok && truth(passes)) ok = append_item(budget_, *kept, items->at(i));
   }
   scope_ = outer;
@@ -102,7 +113,8 @@ bool TemplateRunner::filter_items(const ForStatement& statement, TemplateItems* 
   return ok;
 }
 
-TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, TemplateItems items, u32 depth0) {
+TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, TemplateItems items,
+                                              u32 depth0) {
   if (statement.filter != nullptr && !filter_items(statement, &items)) return Flow::kFail;
   if (items.size == 0) return exec_scope(statement.otherwise);
   LoopObject* loop = budget_.make<LoopObject>();
@@ -115,11 +127,13 @@ TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, Tem
   TemplateScope* const outer = scope_;
   scope_ = scope;
   Flow flow = Flow::kNext;
-  const TemplateValue loop_value = TemplateValue::object(TemplateKind::kLoop, loop).with_origin(TemplateOrigin::kMarkup);
+  const TemplateValue loop_value =
+      TemplateValue::object(TemplateKind::kLoop, loop).with_origin(TemplateOrigin::kMarkup);
   for (u32 i = 0; i < items.size && flow == Flow::kNext; ++i) {
     loop->index0 = i;
     scope->variables.clear();  // what an iteration set, the next one does not see
-    const bool ok = budget_.spend(1) && set_variable("loop", loop_value) && assign(*statement.target, items.at(i));
+    const bool ok = budget_.spend(1) && set_variable("loop", loop_value) &&
+                    assign(*statement.target, items.at(i));
     flow = ok ? exec(statement.body) : Flow::kFail;
     if (flow == Flow::kContinue) flow = Flow::kNext;
   }
@@ -127,11 +141,13 @@ TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, Tem
   return flow == Flow::kFail ? flow : Flow::kNext;
 }
 
-bool TemplateRunner::call_loop(const LoopObject& loop, const TemplateArguments& arguments, TemplateValue* out) {
+bool TemplateRunner::call_loop(const LoopObject& loop, const TemplateArguments& arguments,
+                               TemplateValue* out) {
   TemplateNesting level(budget_);
   if (!level.ok()) return false;
   if (!loop.statement->recursive) {
-    return budget_.fail(ErrorCode::kBadValue, "TypeError: the loop is not marked 'recursive', line");
+    return budget_.fail(ErrorCode::kBadValue,
+                        "TypeError: the loop is not marked 'recursive', line");
   }
   if (arguments.positional.size() != 1 || arguments.named.size() != 0) {
     return budget_.fail(ErrorCode::kBadValue, "TypeError: loop() takes one argument, line");
@@ -175,7 +191,8 @@ TemplateRunner::Flow TemplateRunner::exec_set_block(const SetBlockStatement& sta
   TemplateValue text = TemplateValue::markup("");
   const Flow flow = capture(statement.body, &text);
   if (flow != Flow::kNext) return flow;
-  const bool ok = apply_chain(statement.filters, &text) && check_target(*statement.target) && assign(*statement.target, text);
+  const bool ok = apply_chain(statement.filters, &text) && check_target(*statement.target) &&
+                  assign(*statement.target, text);
   return ok ? Flow::kNext : Flow::kFail;
 }
 
@@ -194,7 +211,8 @@ TemplateRunner::Flow TemplateRunner::exec_with(const WithStatement& statement) {
   if (scope == nullptr) return Flow::kFail;
   TemplateScope* const outer = scope_;
   bool ok = true;
-  for (const ParameterSyntax* binding = statement.bindings; ok && binding != nullptr; binding = binding->next) {
+  for (const ParameterSyntax* binding = statement.bindings; ok && binding != nullptr;
+       binding = binding->next) {
     TemplateValue value;
     ok = eval(*binding->value, &value);
     scope_ = scope;
@@ -221,7 +239,8 @@ bool TemplateRunner::call_block(const CallBlockStatement& statement) {
   TemplateValue caller;
   TemplateValue shown;
   if (!define_macro(statement.caller, &caller)) return false;
-  if (!eval_postfix(static_cast<const PostfixExpr&>(*statement.call), &caller, &shown)) return false;
+  if (!eval_postfix(static_cast<const PostfixExpr&>(*statement.call), &caller, &shown))
+    return false;
   write_str(budget_, *out_, shown);
   return budget_.ok();
 }
@@ -230,7 +249,8 @@ bool TemplateRunner::call_block(const CallBlockStatement& statement) {
 bool TemplateRunner::check_target(const TargetSyntax& target) {
   TemplateNesting level(budget_);
   if (!level.ok()) return false;
-  for (const TargetSyntax* item = target.is_tuple ? target.items : nullptr; item != nullptr; item = item->next) {
+  for (const TargetSyntax* item = target.is_tuple ? target.items : nullptr; item != nullptr;
+       item = item->next) {
     if (!check_target(*item)) return false;
   }
   if (target.attribute.empty()) return true;
@@ -240,7 +260,9 @@ bool TemplateRunner::check_target(const TargetSyntax& target) {
   if (!eval_name(name, &value)) return false;
   if (value.is(TemplateKind::kNamespace)) return true;
   budget_.set_offset(target.offset);
-  return budget_.fail(ErrorCode::kBadValue, "TemplateRuntimeError: only a namespace has attributes to set, line", target.name);
+  return budget_.fail(ErrorCode::kBadValue,
+                      "TemplateRuntimeError: only a namespace has attributes to set, line",
+                      target.name);
 }
 
 bool TemplateRunner::assign(const TargetSyntax& target, TemplateValue value) {
@@ -250,7 +272,8 @@ bool TemplateRunner::assign(const TargetSyntax& target, TemplateValue value) {
     name.name = target.name;
     TemplateValue found;
     if (!eval_name(name, &found)) return false;
-    if (!found.is(TemplateKind::kNamespace)) return fail_type(budget_, "TypeError: not a namespace, line", found);
+    if (!found.is(TemplateKind::kNamespace))
+      return fail_type(budget_, "TypeError: not a namespace, line", found);
     NamespaceObject& object = *static_cast<NamespaceObject*>(const_cast<void*>(found.pointer()));
     return set_entry(budget_, object.attributes, TemplateValue::markup(target.attribute), value);
   }
@@ -258,9 +281,9 @@ bool TemplateRunner::assign(const TargetSyntax& target, TemplateValue value) {
   TemplateItems items;
   if (!level.ok() || !iterate(budget_, value, &items)) return false;
   if (items.size != target.n_item) {
-    return budget_.fail(ErrorCode::kBadValue,
-                        items.size < target.n_item ? "ValueError: not enough values to unpack, line"
-                                                   : "ValueError: too many values to unpack, line");
+    return budget_.fail(ErrorCode::kBadValue, items.size < target.n_item
+                                                  ? "ValueError: not enough values to unpack, line"
+                                                  : "ValueError: too many values to unpack, line");
   }
   u32 i = 0;
   for (const TargetSyntax* item = target.items; item != nullptr; item = item->next) {

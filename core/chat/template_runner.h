@@ -1,7 +1,8 @@
 // Runs a syntax tree.
 //
-// Every function that can fail records the error in the budget and returns false (Flow::kFail for statements); see
-// template_budget.h. Recursion follows the nesting of the tree and of macro calls, each level counted by TemplateNesting.
+// Every function that can fail records the error in the budget and returns false (Flow::kFail for
+// statements); see template_budget.h. Recursion follows the nesting of the tree and of macro calls,
+// each level counted by TemplateNesting.
 #pragma once
 
 #include "core/chat/template_budget.h"
@@ -20,10 +21,11 @@ class TemplateRunner {
   [[nodiscard]] bool run(const Statement* body);
 
   // For builtins.
-  [[nodiscard]] bool invoke(const TemplateBuiltin& builtin, TemplateValue self, const TemplateArguments& arguments,
-                            TemplateValue* out);
+  [[nodiscard]] bool invoke(const TemplateBuiltin& builtin, TemplateValue self,
+                            const TemplateArguments& arguments, TemplateValue* out);
   // loop(items) of a recursive loop.
-  [[nodiscard]] bool call_loop(const LoopObject& loop, const TemplateArguments& arguments, TemplateValue* out);
+  [[nodiscard]] bool call_loop(const LoopObject& loop, const TemplateArguments& arguments,
+                               TemplateValue* out);
   void set_exception(Str message) { exception_ = message; }
   [[nodiscard]] Str exception() const { return exception_; }
 
@@ -60,7 +62,8 @@ class TemplateRunner {
   [[nodiscard]] bool eval_concat(const ListExpr& expr, TemplateValue* out);
   [[nodiscard]] bool eval_compare(const ListExpr& expr, TemplateValue* out);
   // `caller` goes to the last call as its argument of that name.
-  [[nodiscard]] bool eval_postfix(const PostfixExpr& expr, const TemplateValue* caller, TemplateValue* out);
+  [[nodiscard]] bool eval_postfix(const PostfixExpr& expr, const TemplateValue* caller,
+                                  TemplateValue* out);
   [[nodiscard]] bool apply(const PostfixOp& op, const TemplateValue* caller, TemplateValue* value);
   [[nodiscard]] bool apply_builtin(const PostfixOp& op, TemplateValue* value);
   [[nodiscard]] bool apply_slice(const PostfixOp& op, TemplateValue* value);
@@ -68,12 +71,14 @@ class TemplateRunner {
 
   // Calls (template_runner_call.cpp)
   [[nodiscard]] bool eval_arguments(const ArgumentSyntax* first, TemplateArguments* out);
-  [[nodiscard]] bool call(TemplateValue callee, const TemplateArguments& arguments, TemplateValue* out);
-  [[nodiscard]] bool call_macro(const MacroObject& macro, const TemplateArguments& arguments, TemplateValue* out);
+  [[nodiscard]] bool call(TemplateValue callee, const TemplateArguments& arguments,
+                          TemplateValue* out);
+  [[nodiscard]] bool call_macro(const MacroObject& macro, const TemplateArguments& arguments,
+                                TemplateValue* out);
   [[nodiscard]] bool bind_macro(const MacroSyntax& syntax, const TemplateArguments& arguments);
   [[nodiscard]] bool bind_rest(const MacroSyntax& syntax, const TemplateArguments& arguments);
-  [[nodiscard]] bool bind_parameters(const MacroSyntax& syntax, const TemplateArguments& arguments, u32* n_named,
-                                     bool* has_caller);
+  [[nodiscard]] bool bind_parameters(const MacroSyntax& syntax, const TemplateArguments& arguments,
+                                     u32* n_named, bool* has_caller);
 
   [[nodiscard]] TemplateScope* push_scope(TemplateScope* parent);
   [[nodiscard]] bool set_variable(Str name, TemplateValue value);

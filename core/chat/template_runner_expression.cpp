@@ -44,7 +44,8 @@ bool TemplateRunner::eval_node(const Expr& expr, TemplateValue* out) {
     case ExprKind::kArithmetic: return eval_arithmetic(static_cast<const ListExpr&>(expr), out);
     case ExprKind::kConcat: return eval_concat(static_cast<const ListExpr&>(expr), out);
     case ExprKind::kCompare: return eval_compare(static_cast<const ListExpr&>(expr), out);
-    case ExprKind::kPostfix: return eval_postfix(static_cast<const PostfixExpr&>(expr), nullptr, out);
+    case ExprKind::kPostfix:
+      return eval_postfix(static_cast<const PostfixExpr&>(expr), nullptr, out);
     case ExprKind::kConditional: break;  // eval() has resolved it
   }
   return eval(expr, out);
@@ -63,7 +64,8 @@ bool TemplateRunner::eval_name(const NameExpr& expr, TemplateValue* out) {
   if (const TemplateValue* found = globals_.find(expr.name)) {
     *out = *found;
   } else if (const TemplateBuiltin* function = find_template_function(expr.name)) {
-    *out = TemplateValue::object(TemplateKind::kFunction, function).with_origin(TemplateOrigin::kMarkup);
+    *out = TemplateValue::object(TemplateKind::kFunction, function)
+               .with_origin(TemplateOrigin::kMarkup);
   } else {
     *out = TemplateValue::undefined(expr.name);
   }
@@ -77,7 +79,8 @@ bool TemplateRunner::eval_list(const ListExpr& expr, TemplateValue* out) {
     TemplateValue value;
     if (!eval(*item, &value) || !append_item(budget_, *list, value)) return false;
   }
-  const TemplateKind kind = expr.kind == ExprKind::kTuple ? TemplateKind::kTuple : TemplateKind::kList;
+  const TemplateKind kind =
+      expr.kind == ExprKind::kTuple ? TemplateKind::kTuple : TemplateKind::kList;
   *out = TemplateValue::object(kind, list).with_origin(TemplateOrigin::kMarkup);
   return true;
 }
@@ -88,7 +91,8 @@ bool TemplateRunner::eval_map(const ListExpr& expr, TemplateValue* out) {
   for (const Expr* item = expr.items; item != nullptr; item = item->next->next) {
     TemplateValue key;
     TemplateValue value;
-    if (!eval(*item, &key) || !eval(*item->next, &value) || !set_entry(budget_, *map, key, value)) return false;
+    if (!eval(*item, &key) || !eval(*item->next, &value) || !set_entry(budget_, *map, key, value))
+      return false;
   }
   *out = TemplateValue::map(*map).with_origin(TemplateOrigin::kMarkup);
   return true;
@@ -121,8 +125,8 @@ bool TemplateRunner::eval_logic(const ListExpr& expr, TemplateValue* out) {
   return true;
 }
 
-// From left to right. Text that is added to text is collected and joined once: a row of n pieces costs their length, not its
-// square.
+// From left to right. Text that is added to text is collected and joined once: a row of n pieces
+// costs their length, not its square.
 bool TemplateRunner::eval_arithmetic(const ListExpr& expr, TemplateValue* out) {
   TextBuilder text(budget_);
   bool collecting = false;
@@ -164,7 +168,8 @@ bool TemplateRunner::eval_compare(const ListExpr& expr, TemplateValue* out) {
   TemplateValue left;
   if (!eval(*expr.items, &left)) return false;
   bool result = true;
-  for (const Expr* operand = expr.items->next; result && operand != nullptr; operand = operand->next) {
+  for (const Expr* operand = expr.items->next; result && operand != nullptr;
+       operand = operand->next) {
     TemplateValue right;
     if (!eval(*operand, &right)) return false;
     budget_.set_offset(operand->offset);
@@ -175,7 +180,8 @@ bool TemplateRunner::eval_compare(const ListExpr& expr, TemplateValue* out) {
   return true;
 }
 
-bool TemplateRunner::eval_postfix(const PostfixExpr& expr, const TemplateValue* caller, TemplateValue* out) {
+bool TemplateRunner::eval_postfix(const PostfixExpr& expr, const TemplateValue* caller,
+                                  TemplateValue* out) {
   TemplateValue value;
   if (!eval(*expr.base, &value)) return false;
   for (const PostfixOp* op = expr.ops; op != nullptr; op = op->next) {
@@ -200,7 +206,9 @@ bool TemplateRunner::apply(const PostfixOp& op, const TemplateValue* caller, Tem
     case PostfixKind::kCall: {
       TemplateArguments arguments;
       if (!eval_arguments(op.arguments, &arguments)) return false;
-      if (caller != nullptr && !set_entry(budget_, arguments.named, TemplateValue::markup("caller"), *caller)) return false;
+      if (caller != nullptr &&
+          !set_entry(budget_, arguments.named, TemplateValue::markup("caller"), *caller))
+        return false;
       budget_.set_offset(op.offset);
       return call(*value, arguments, value);
     }
@@ -223,13 +231,16 @@ bool TemplateRunner::apply_slice(const PostfixOp& op, TemplateValue* value) {
 bool TemplateRunner::apply_builtin(const PostfixOp& op, TemplateValue* value) {
   const bool is_test = op.kind == PostfixKind::kTest;
   if (op.builtin == nullptr) {
-    return budget_.fail(ErrorCode::kUnsupported, is_test ? "no such test, line" : "no such filter, line", op.name);
+    return budget_.fail(ErrorCode::kUnsupported,
+                        is_test ? "no such test, line" : "no such filter, line", op.name);
   }
   TemplateArguments arguments;
   if (!eval_arguments(op.arguments, &arguments)) return false;
   budget_.set_offset(op.offset);
   if (!invoke(*op.builtin, *value, arguments, value)) return false;
-  if (is_test) *value = TemplateValue::boolean(truth(*value) != op.negated).with_origin(TemplateOrigin::kMarkup);
+  if (is_test)
+    *value =
+        TemplateValue::boolean(truth(*value) != op.negated).with_origin(TemplateOrigin::kMarkup);
   return true;
 }
 

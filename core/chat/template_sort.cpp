@@ -11,7 +11,8 @@ struct Keyed {
 };
 
 // Merges the sorted runs [begin, middle) and [middle, end) of `from` into `to`.
-bool merge(TemplateBudget& budget, const Keyed* from, usize begin, usize middle, usize end, bool reverse, Keyed* to) {
+bool merge(TemplateBudget& budget, const Keyed* from, usize begin, usize middle, usize end,
+           bool reverse, Keyed* to) {
   usize left = begin;
   usize right = middle;
   for (usize at = begin; at < end; ++at) {
@@ -29,7 +30,8 @@ bool merge(TemplateBudget& budget, const Keyed* from, usize begin, usize middle,
 }  // namespace
 
 // Bottom-up merge sort: no recursion, n log n for any input.
-bool sort_by_key(TemplateBudget& budget, Span<TemplateValue> keys, Span<TemplateValue> items, bool reverse) {
+bool sort_by_key(TemplateBudget& budget, Span<TemplateValue> keys, Span<TemplateValue> items,
+                 bool reverse) {
   const usize n = items.size();
   if (n < 2) return true;
   Keyed* from = static_cast<Keyed*>(budget.take(u64{n} * sizeof(Keyed), alignof(Keyed)));

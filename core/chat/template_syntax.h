@@ -1,8 +1,9 @@
 // The syntax tree of a template.
 //
-// Nodes live in the arena of the parse, are linked in source order through `next`, and never change afterwards. Chains that a
-// reader sees as flat are flat here too (a + b + c, x.a.b|f|g, if/elif/elif): only real nesting makes the tree deep, so that
-// the depth limit is about what the author nested.
+// Nodes live in the arena of the parse, are linked in source order through `next`, and never change
+// afterwards. Chains that a reader sees as flat are flat here too (a + b + c, x.a.b|f|g,
+// if/elif/elif): only real nesting makes the tree deep, so that the depth limit is about what the
+// author nested.
 #pragma once
 
 #include "core/chat/template_value.h"
@@ -12,15 +13,43 @@ namespace lbm {
 struct TemplateBuiltin;
 
 enum class TemplateOperator : u8 {
-  kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower,
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kNotIn,
-  kConcat, kAnd, kOr,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kFloorDivide,
+  kModulo,
+  kPower,
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kIn,
+  kNotIn,
+  kConcat,
+  kAnd,
+  kOr,
 };
 
 // ---- Expressions
 
 enum class ExprKind : u8 {
-  kLiteral, kName, kTuple, kList, kMap, kNot, kNegate, kPlus, kAnd, kOr, kArithmetic, kConcat, kCompare, kConditional,
+  kLiteral,
+  kName,
+  kTuple,
+  kList,
+  kMap,
+  kNot,
+  kNegate,
+  kPlus,
+  kAnd,
+  kOr,
+  kArithmetic,
+  kConcat,
+  kCompare,
+  kConditional,
   kPostfix,
 };
 
@@ -39,7 +68,8 @@ struct NameExpr : Expr {
   Str name;
 };
 
-// kTuple, kList, kMap (key, value, key, value ...), kAnd, kOr, kArithmetic (operators of one precedence), kConcat, kCompare.
+// kTuple, kList, kMap (key, value, key, value ...), kAnd, kOr, kArithmetic (operators of one
+// precedence), kConcat, kCompare.
 struct ListExpr : Expr {
   Expr* items = nullptr;
   u32 n_item = 0;
@@ -70,10 +100,11 @@ struct PostfixOp {
   PostfixKind kind = PostfixKind::kAttribute;
   bool negated = false;  // is not
   u32 offset = 0;
-  Str name;                           // attribute, filter, test
-  Expr* index[3] = {};                // [0] of a subscript; begin, end, step of a slice (nullptr where left out)
+  Str name;             // attribute, filter, test
+  Expr* index[3] = {};  // [0] of a subscript; begin, end, step of a slice (nullptr where left out)
   ArgumentSyntax* arguments = nullptr;  // call, filter, test
-  const TemplateBuiltin* builtin = nullptr;  // of a filter or test; nullptr: unknown, an error when it is reached
+  const TemplateBuiltin* builtin =
+      nullptr;  // of a filter or test; nullptr: unknown, an error when it is reached
   PostfixOp* next = nullptr;
 };
 
@@ -85,7 +116,19 @@ struct PostfixExpr : Expr {
 // ---- Statements
 
 enum class StatementKind : u8 {
-  kData, kOutput, kIf, kFor, kSet, kSetBlock, kMacro, kCallBlock, kFilterBlock, kWith, kScope, kBreak, kContinue,
+  kData,
+  kOutput,
+  kIf,
+  kFor,
+  kSet,
+  kSetBlock,
+  kMacro,
+  kCallBlock,
+  kFilterBlock,
+  kWith,
+  kScope,
+  kBreak,
+  kContinue,
 };
 
 struct Statement {
@@ -146,7 +189,8 @@ struct SetBlockStatement : Statement {
 
 struct ParameterSyntax {
   TargetSyntax* target = nullptr;
-  Expr* value = nullptr;  // default of a macro's parameter, nullptr where it has none; value of a `with` binding
+  Expr* value = nullptr;  // default of a macro's parameter, nullptr where it has none; value of a
+                          // `with` binding
   ParameterSyntax* next = nullptr;
 };
 

@@ -26,13 +26,19 @@ bool test_boolean_value(BuiltinCall& call, TemplateValue* out) {
   return answer(call.self.is(TemplateKind::kBool) && call.self.as_bool() == kValue, out);
 }
 
-bool test_number(BuiltinCall& call, TemplateValue* out) { return answer(is_number(call.self), out); }
+bool test_number(BuiltinCall& call, TemplateValue* out) {
+  return answer(is_number(call.self), out);
+}
 
-bool test_iterable(BuiltinCall& call, TemplateValue* out) { return answer(is_iterable(call.self), out); }
+bool test_iterable(BuiltinCall& call, TemplateValue* out) {
+  return answer(is_iterable(call.self), out);
+}
 
 // Python asks for a length and for subscripts; maps have both, and so has undefined.
 bool test_sequence(BuiltinCall& call, TemplateValue* out) {
-  return answer(has_length(call.self) && !call.self.is(TemplateKind::kView) && !call.self.is(TemplateKind::kLoop), out);
+  return answer(has_length(call.self) && !call.self.is(TemplateKind::kView) &&
+                    !call.self.is(TemplateKind::kLoop),
+                out);
 }
 
 bool test_callable(BuiltinCall& call, TemplateValue* out) {
@@ -50,22 +56,30 @@ bool test_callable(BuiltinCall& call, TemplateValue* out) {
 template <bool kUpper>
 bool test_case(BuiltinCall& call, TemplateValue* out) {
   TemplateValue text;
-  if (!text_of(call.budget, call.self, &text) || !call.budget.spend_bytes(text.text().size())) return false;
+  if (!text_of(call.budget, call.self, &text) || !call.budget.spend_bytes(text.text().size()))
+    return false;
   return answer(kUpper ? is_upper_text(text.text()) : is_lower_text(text.text()), out);
 }
 
 bool test_remainder(BuiltinCall& call, TemplateValue divisor, i64 wanted, TemplateValue* out) {
   TemplateValue remainder;
-  if (!arithmetic(call.budget, TemplateOperator::kModulo, call.self, divisor, &remainder)) return false;
+  if (!arithmetic(call.budget, TemplateOperator::kModulo, call.self, divisor, &remainder))
+    return false;
   bool same = false;
   return equal(call.budget, remainder, TemplateValue::integer(wanted), &same) && answer(same, out);
 }
 
-bool test_odd(BuiltinCall& call, TemplateValue* out) { return test_remainder(call, TemplateValue::integer(2), 1, out); }
+bool test_odd(BuiltinCall& call, TemplateValue* out) {
+  return test_remainder(call, TemplateValue::integer(2), 1, out);
+}
 
-bool test_even(BuiltinCall& call, TemplateValue* out) { return test_remainder(call, TemplateValue::integer(2), 0, out); }
+bool test_even(BuiltinCall& call, TemplateValue* out) {
+  return test_remainder(call, TemplateValue::integer(2), 0, out);
+}
 
-bool test_divisibleby(BuiltinCall& call, TemplateValue* out) { return test_remainder(call, call.slot[0], 0, out); }
+bool test_divisibleby(BuiltinCall& call, TemplateValue* out) {
+  return test_remainder(call, call.slot[0], 0, out);
+}
 
 template <TemplateOperator kOp>
 bool test_relation(BuiltinCall& call, TemplateValue* out) {
@@ -89,14 +103,19 @@ bool test_sameas(BuiltinCall& call, TemplateValue* out) {
 }
 
 bool test_filter(BuiltinCall& call, TemplateValue* out) {
-  return answer(call.self.is(TemplateKind::kString) && find_template_filter(call.self.text()) != nullptr, out);
+  return answer(
+      call.self.is(TemplateKind::kString) && find_template_filter(call.self.text()) != nullptr,
+      out);
 }
 
 bool test_test(BuiltinCall& call, TemplateValue* out) {
-  return answer(call.self.is(TemplateKind::kString) && find_template_test(call.self.text()) != nullptr, out);
+  return answer(
+      call.self.is(TemplateKind::kString) && find_template_test(call.self.text()) != nullptr, out);
 }
 
-bool test_escaped(BuiltinCall& call, TemplateValue* out) { return answer(call.self.is_safe(), out); }
+bool test_escaped(BuiltinCall& call, TemplateValue* out) {
+  return answer(call.self.is_safe(), out);
+}
 
 constexpr TemplateBuiltin kTests[] = {
     {"defined", "", test_defined},

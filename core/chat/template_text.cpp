@@ -4,7 +4,9 @@
 
 namespace lbm {
 
-TemplateOrigin join_origin(TemplateValue a, TemplateValue b) { return origin_of(a.is_markup() && b.is_markup()); }
+TemplateOrigin join_origin(TemplateValue a, TemplateValue b) {
+  return origin_of(a.is_markup() && b.is_markup());
+}
 
 bool TextPieces::next() {
   if (done_ == all_.size()) return false;
@@ -21,7 +23,8 @@ bool TextPieces::next() {
   return true;
 }
 
-bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize end, TemplateValue* out) {
+bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize end,
+                TemplateValue* out) {
   const Str all = text.text();
   if (end > all.size()) end = all.size();
   if (begin > end) begin = end;
@@ -38,7 +41,9 @@ bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize e
   while (runs[last].end < end) ++last;
   if (!budget.spend(1 + last / 16)) return false;
   if (first == last) {
-    *out = TemplateValue::text(bytes).with_origin(origin_of(runs[first].markup)).with_safe(text.is_safe());
+    *out = TemplateValue::text(bytes)
+               .with_origin(origin_of(runs[first].markup))
+               .with_safe(text.is_safe());
     return true;
   }
   const usize n_run = last - first + 1;
@@ -86,15 +91,17 @@ usize character_offset(Str text, u64 index) {
 
 bool is_unicode_space(u32 c) {
   if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x1F);
-  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-         c == 0x202F || c == 0x205F || c == 0x3000;
+  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool is_line_break(u32 c) {
-  return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
-// Naive search is quadratic for hostile pairs; the fuel is charged for every comparison, so it ends all the same.
+// Naive search is quadratic for hostile pairs; the fuel is charged for every comparison, so it ends
+// all the same.
 usize find_text(TemplateBudget& budget, Str haystack, Str needle, usize begin, usize end) {
   if (end > haystack.size()) end = haystack.size();
   u64 work = 0;
@@ -217,7 +224,8 @@ void TextBuilder::repeat(char c, u64 n, bool markup) {
 bool TextBuilder::finish(TemplateValue* out) {
   if (!budget_.ok()) return false;
   if (n_run_ <= 1) {
-    *out = TemplateValue::text({data_, size_}).with_origin(origin_of(n_run_ == 0 || runs_[0].markup));
+    *out =
+        TemplateValue::text({data_, size_}).with_origin(origin_of(n_run_ == 0 || runs_[0].markup));
     return true;
   }
   TemplateText* text = budget_.make<TemplateText>();
@@ -230,7 +238,8 @@ bool TextBuilder::finish(TemplateValue* out) {
 
 bool TextBuilder::finish(Span<const TextSegment>* out) {
   if (!budget_.ok()) return false;
-  TextSegment* segments = static_cast<TextSegment*>(budget_.take(n_run_ * sizeof(TextSegment), alignof(TextSegment)));
+  TextSegment* segments =
+      static_cast<TextSegment*>(budget_.take(n_run_ * sizeof(TextSegment), alignof(TextSegment)));
   if (segments == nullptr) return false;
   usize begin = 0;
   for (u32 i = 0; i < n_run_; ++i) {

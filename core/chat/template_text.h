@@ -1,6 +1,7 @@
 // Text that remembers where it came from: reading, cutting and building it.
 //
-// Python counts characters, so do indices here where they say so; bytes that are not UTF-8 count one each and are kept.
+// Python counts characters, so do indices here where they say so; bytes that are not UTF-8 count
+// one each and are kept.
 #pragma once
 
 #include "core/chat/template_budget.h"
@@ -15,7 +16,8 @@ namespace lbm {
   return markup ? TemplateOrigin::kMarkup : TemplateOrigin::kContent;
 }
 
-// Walks over the runs of a text:   TextPieces pieces(text); while (pieces.next()) use(pieces.bytes, pieces.markup);
+// Walks over the runs of a text:   TextPieces pieces(text); while (pieces.next()) use(pieces.bytes,
+// pieces.markup);
 class TextPieces {
  public:
   explicit TextPieces(TemplateValue text) : text_(text), all_(text.text()) {}
@@ -30,8 +32,10 @@ class TextPieces {
   usize run_ = 0;
 };
 
-// Bytes [begin, end) of a text, with their origin and safety. Nothing is copied but the runs of mixed text.
-[[nodiscard]] bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize end, TemplateValue* out);
+// Bytes [begin, end) of a text, with their origin and safety. Nothing is copied but the runs of
+// mixed text.
+[[nodiscard]] bool slice_text(TemplateBudget& budget, TemplateValue text, usize begin, usize end,
+                              TemplateValue* out);
 
 [[nodiscard]] u64 count_characters(Str text);
 // Byte offset of character number `index`; text.size() when there are fewer.
@@ -45,11 +49,15 @@ class TextPieces {
 // What str.splitlines() takes for the end of a line.
 [[nodiscard]] bool is_line_break(u32 codepoint);
 
-// Offset of the first `needle` in [begin, end), or Str::kNone; kNone and an error in `budget` when the fuel is gone.
-[[nodiscard]] usize find_text(TemplateBudget& budget, Str haystack, Str needle, usize begin, usize end);
-[[nodiscard]] usize find_text_last(TemplateBudget& budget, Str haystack, Str needle, usize begin, usize end);
+// Offset of the first `needle` in [begin, end), or Str::kNone; kNone and an error in `budget` when
+// the fuel is gone.
+[[nodiscard]] usize find_text(TemplateBudget& budget, Str haystack, Str needle, usize begin,
+                              usize end);
+[[nodiscard]] usize find_text_last(TemplateBudget& budget, Str haystack, Str needle, usize begin,
+                                   usize end);
 
-// Collects text of any origin. After a failure (recorded in the budget) it ignores what it is given, and finish() is false.
+// Collects text of any origin. After a failure (recorded in the budget) it ignores what it is
+// given, and finish() is false.
 class TextBuilder {
  public:
   explicit TextBuilder(TemplateBudget& budget) : budget_(budget) {}

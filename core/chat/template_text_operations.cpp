@@ -17,7 +17,8 @@ bool in_set(Str set, u32 codepoint) {
 }
 
 // The whole text in one case; `first`: that of its first character.
-bool change_case(TemplateBudget& budget, TemplateValue v, LetterCase first, LetterCase others, TemplateValue* out) {
+bool change_case(TemplateBudget& budget, TemplateValue v, LetterCase first, LetterCase others,
+                 TemplateValue* out) {
   TextBuilder text(budget);
   TextPieces pieces(v);
   LetterCase wanted = first;
@@ -46,10 +47,11 @@ bool has_only_case(Str text, bool upper) {
 
 }  // namespace
 
-bool strip_text(TemplateBudget& budget, TemplateValue text, TemplateValue chars, bool left, bool right,
-                TemplateValue* out) {
+bool strip_text(TemplateBudget& budget, TemplateValue text, TemplateValue chars, bool left,
+                bool right, TemplateValue* out) {
   const bool by_set = !chars.is(TemplateKind::kAbsent) && !chars.is(TemplateKind::kNone);
-  if (by_set && !chars.is(TemplateKind::kString)) return fail_type(budget, "TypeError: strip needs text, line", chars);
+  if (by_set && !chars.is(TemplateKind::kString))
+    return fail_type(budget, "TypeError: strip needs text, line", chars);
   const Str bytes = text.text();
   const Str set = by_set ? chars.text() : Str();
   usize begin = 0;
@@ -72,8 +74,8 @@ bool strip_text(TemplateBudget& budget, TemplateValue text, TemplateValue chars,
   return budget.spend_bytes(work) && slice_text(budget, text, begin, end, out);
 }
 
-bool replace_text(TemplateBudget& budget, TemplateValue text, TemplateValue old_text, TemplateValue new_text, i64 count,
-                  TemplateValue* out) {
+bool replace_text(TemplateBudget& budget, TemplateValue text, TemplateValue old_text,
+                  TemplateValue new_text, i64 count, TemplateValue* out) {
   const Str bytes = text.text();
   const Str needle = old_text.text();
   TextBuilder result(budget);
@@ -88,7 +90,8 @@ bool replace_text(TemplateBudget& budget, TemplateValue text, TemplateValue old_
     plain = at + needle.size();
     at = plain;
     if (!needle.empty()) continue;
-    if (at == bytes.size()) break;  // an empty needle is found before every character and at the end
+    if (at == bytes.size())
+      break;  // an empty needle is found before every character and at the end
     at += character_at(bytes, at);
   }
   result.append_slice(text, plain, bytes.size());
@@ -103,7 +106,8 @@ void append_in_case(TextBuilder& text, Str character, LetterCase wanted, bool ma
   } else if (c.codepoint == 0xDF && wanted != LetterCase::kLower) {
     text.append(wanted == LetterCase::kTitle ? "Ss" : "SS", markup);
   } else {
-    text.append_codepoint(wanted == LetterCase::kLower ? to_lower(c.codepoint) : to_upper(c.codepoint), markup);
+    text.append_codepoint(
+        wanted == LetterCase::kLower ? to_lower(c.codepoint) : to_upper(c.codepoint), markup);
   }
 }
 
@@ -128,21 +132,25 @@ bool split_lines(TemplateBudget& budget, TemplateValue text, bool keep_ends, Tem
   if (!budget.spend_bytes(bytes.size())) return false;
   for (usize begin = 0; begin < bytes.size();) {
     usize end = begin;
-    while (end < bytes.size() && !is_line_break(codepoint_at(bytes, end))) end += character_at(bytes, end);
+    while (end < bytes.size() && !is_line_break(codepoint_at(bytes, end)))
+      end += character_at(bytes, end);
     usize after = end;
     if (after < bytes.size()) {
       const bool pair = bytes.from(after).starts_with("\r\n");
       after += pair ? 2 : character_at(bytes, after);
     }
     TemplateValue line;
-    if (!slice_text(budget, text, begin, keep_ends ? after : end, &line) || !append_item(budget, *out, line)) return false;
+    if (!slice_text(budget, text, begin, keep_ends ? after : end, &line) ||
+        !append_item(budget, *out, line))
+      return false;
     begin = after;
   }
   return true;
 }
 
 // str.center: the odd blank goes where Python puts it.
-bool center_text(TemplateBudget& budget, TemplateValue text, i64 width, TemplateValue fill, TemplateValue* out) {
+bool center_text(TemplateBudget& budget, TemplateValue text, i64 width, TemplateValue fill,
+                 TemplateValue* out) {
   const u64 size = count_characters(text.text());
   *out = text;
   if (width <= 0 || static_cast<u64>(width) <= size) return true;

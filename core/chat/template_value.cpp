@@ -14,7 +14,8 @@ Status make_room(Arena& arena, T*& items, u32 size, u32& capacity, u32 wanted) {
   if (grown < wanted) grown = wanted;
   if (grown > kMaxItems) grown = kMaxItems;
   u64 bytes = 0;
-  if (!checked_mul(grown, sizeof(T), bytes)) return fail(ErrorCode::kLimit, "too many items").with(wanted);
+  if (!checked_mul(grown, sizeof(T), bytes))
+    return fail(ErrorCode::kLimit, "too many items").with(wanted);
   Result<Span<u8>> memory = arena.take_raw(bytes, "template values", alignof(T));
   if (!memory.ok()) return memory.error();
   T* fresh = reinterpret_cast<T*>(memory.value().data());
@@ -80,7 +81,9 @@ TemplateValue TemplateValue::undefined(Str name) {
 }
 
 // An undefined value has no text, so its origin is free to tell the two apart.
-TemplateValue TemplateValue::forbidden(Str name) { return undefined(name).with_origin(TemplateOrigin::kMarkup); }
+TemplateValue TemplateValue::forbidden(Str name) {
+  return undefined(name).with_origin(TemplateOrigin::kMarkup);
+}
 
 TemplateValue TemplateValue::mixed(const TemplateText& v) {
   TemplateValue out = object(TemplateKind::kString, &v);
@@ -157,7 +160,8 @@ Status TemplateMap::set(Arena& arena, Str key, TemplateValue v) {
 
 const TemplateValue* TemplateMap::find(Str key) const {
   for (u32 i = 0; i < size_; ++i) {
-    if (entries_[i].key.is(TemplateKind::kString) && entries_[i].key.text() == key) return &entries_[i].value;
+    if (entries_[i].key.is(TemplateKind::kString) && entries_[i].key.text() == key)
+      return &entries_[i].value;
   }
   return nullptr;
 }

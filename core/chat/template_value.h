@@ -1,17 +1,19 @@
 // The values a chat template computes with, and how a host builds the variables it hands in.
 //
-// A value is 16 bytes and is copied freely; text, lists and maps are views into memory of the caller or of the arena that
-// made them, and are never changed once a template can see them.
+// A value is 16 bytes and is copied freely; text, lists and maps are views into memory of the
+// caller or of the arena that made them, and are never changed once a template can see them.
 //
-// Every value knows its origin. What the template itself spells (literals, the text between tags, counters of loops) is
-// markup; what the conversation brings (messages, tools, documents, dates) is content. Text made of both remembers which bytes
-// are which (TemplateText). Values that a host builds are content unless it says otherwise; bos_token and eos_token are the
-// only variables that a host should build with TemplateValue::markup().
+// Every value knows its origin. What the template itself spells (literals, the text between tags,
+// counters of loops) is markup; what the conversation brings (messages, tools, documents, dates) is
+// content. Text made of both remembers which bytes are which (TemplateText). Values that a host
+// builds are content unless it says otherwise; bos_token and eos_token are the only variables that
+// a host should build with TemplateValue::markup().
 //
-//   TemplateList messages;                                       // [{"role": "user", "content": "Hello"}]
+//   // [{"role": "user", "content": "Hello"}]
 //   TemplateMap message;
 //   message.set(arena, "role", TemplateValue::text("user"));
 //   message.set(arena, "content", TemplateValue::text("Hello"));
+//   TemplateList messages;
 //   messages.append(arena, TemplateValue::map(message));
 //   TemplateMap globals;
 //   globals.set(arena, "messages", TemplateValue::list(messages));
@@ -28,12 +30,25 @@ class TemplateMap;
 
 enum class TemplateKind : u8 {
   kUndefined,  // text() is the name that was looked up
-  kNone, kBool, kInt, kFloat,
+  kNone,
+  kBool,
+  kInt,
+  kFloat,
   kString,
-  kList, kTuple, kMap,
+  kList,
+  kTuple,
+  kMap,
   // The kinds below are made by the engine only (template_object.h).
-  kRange, kView, kIterator, kNamespace, kLoop, kMacro, kFunction, kMethod, kClock,
-  kAbsent,     // an optional argument that was not given
+  kRange,
+  kView,
+  kIterator,
+  kNamespace,
+  kLoop,
+  kMacro,
+  kFunction,
+  kMethod,
+  kClock,
+  kAbsent,  // an optional argument that was not given
 };
 
 enum class TemplateOrigin : u8 { kContent, kMarkup, kMixed };
@@ -67,19 +82,22 @@ class TemplateValue {
   // Views: the list or map must outlive the value and not change any more.
   [[nodiscard]] static TemplateValue list(const TemplateList& v);
   [[nodiscard]] static TemplateValue map(const TemplateMap& v);
-  // The function strftime_now(format), for a clock that shows `iso`: "2025-06-15T12:34:56". A host that does not know the time
-  // leaves the variable out; templates ask `strftime_now is defined`. Viewed, not copied.
+  // The function strftime_now(format), for a clock that shows `iso`: "2025-06-15T12:34:56". A host
+  // that does not know the time leaves the variable out; templates ask `strftime_now is defined`.
+  // Viewed, not copied.
   [[nodiscard]] static TemplateValue clock(Str iso);
 
   // For the engine.
   [[nodiscard]] static TemplateValue undefined(Str name);
-  // What an attribute that the sandbox forbids gives: undefined, and a SecurityError when it is used.
+  // What an attribute that the sandbox forbids gives: undefined, and a SecurityError when it is
+  // used.
   [[nodiscard]] static TemplateValue forbidden(Str name);
   [[nodiscard]] static TemplateValue mixed(const TemplateText& v);
   [[nodiscard]] static TemplateValue object(TemplateKind kind, const void* v);
   [[nodiscard]] static TemplateValue absent();
   [[nodiscard]] TemplateValue with_origin(TemplateOrigin origin) const;
-  // Text that the filters `safe` and `escape` made: what is added to it is escaped for HTML, as Python's Markup does.
+  // Text that the filters `safe` and `escape` made: what is added to it is escaped for HTML, as
+  // Python's Markup does.
   [[nodiscard]] TemplateValue with_safe(bool safe) const;
 
   [[nodiscard]] TemplateKind kind() const { return kind_; }
@@ -87,14 +105,19 @@ class TemplateValue {
   [[nodiscard]] TemplateOrigin origin() const { return origin_; }
   [[nodiscard]] bool is_markup() const { return origin_ == TemplateOrigin::kMarkup; }
   [[nodiscard]] bool is_safe() const { return safe_; }
-  [[nodiscard]] bool is_forbidden() const { return kind_ == TemplateKind::kUndefined && is_markup(); }
+  [[nodiscard]] bool is_forbidden() const {
+    return kind_ == TemplateKind::kUndefined && is_markup();
+  }
 
   // The accessors need the kind they name.
   [[nodiscard]] bool as_bool() const { return int_ != 0; }
   [[nodiscard]] i64 as_int() const { return int_; }  // also of kBool: 0 or 1
   [[nodiscard]] f64 as_float() const { return float_; }
-  [[nodiscard]] Str text() const;  // bytes of kString, whatever their origin; name of kUndefined; time of kClock
-  [[nodiscard]] const TemplateText& mixed_text() const { return *static_cast<const TemplateText*>(pointer_); }
+  [[nodiscard]] Str text()
+      const;  // bytes of kString, whatever their origin; name of kUndefined; time of kClock
+  [[nodiscard]] const TemplateText& mixed_text() const {
+    return *static_cast<const TemplateText*>(pointer_);
+  }
   [[nodiscard]] const TemplateList& as_list() const;  // kList, kTuple
   [[nodiscard]] const TemplateMap& as_map() const;
   [[nodiscard]] const void* pointer() const { return pointer_; }
@@ -131,15 +154,16 @@ class TemplateList {
   u32 capacity_ = 0;
 };
 
-// Keys in the order they were added, as Python keeps them. Lookup is linear: maps of templates are small, and the engine pays
-// for it from its fuel.
+// Keys in the order they were added, as Python keeps them. Lookup is linear: maps of templates are
+// small, and the engine pays for it from its fuel.
 class TemplateMap {
  public:
   struct Entry {
     TemplateValue key;
     TemplateValue value;
   };
-  // Adds a key, or replaces its value. `key` is viewed. Errors: kOutOfMemory, kLimit (2^31 keys). Nothing changes on failure.
+  // Adds a key, or replaces its value. `key` is viewed. Errors: kOutOfMemory, kLimit (2^31 keys).
+  // Nothing changes on failure.
   [[nodiscard]] Status set(Arena& arena, Str key, TemplateValue v);
   // The same without looking for an earlier `key`, for hosts that know it to be new.
   [[nodiscard]] Status add(Arena& arena, TemplateValue key, TemplateValue v);

@@ -3,6 +3,7 @@
 #include "kernels/isa/tables.h"
 
 #include <immintrin.h>
+
 namespace lbm {
 namespace {
 

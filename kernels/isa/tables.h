@@ -9,6 +9,8 @@ extern const KernelTable kTable_scalar;
 extern const KernelTable kTable_swar;
 #if defined(__x86_64__)
 extern const KernelTable kTable_avx2;
+extern const KernelTable kTable_avx_vnni;
+extern const KernelTable kTable_avx512;
 #endif
 
 }  // namespace lbm

@@ -52,7 +52,8 @@ LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
 }
 LBM_LANE I32x16 small_finish(SmallSum sum) { return __builtin_bit_cast(I32x16, sum); }
 
-// acc + products of signed weights.
+// Sums of products with int8 weights, -128 included: signed_start(sum of the 32 activations), then 8 times signed_add.
+LBM_LANE I32x16 signed_start(i32) { return i_splat(0); }
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   i32 lane[kLanes];
   __builtin_memcpy(lane, &acc, sizeof(lane));

@@ -101,6 +101,7 @@ LBM_LANE I32x16 small_finish(SmallSum sum) {
   return gather_lanes<I32x16>(lane);
 }
 
+LBM_LANE I32x16 signed_start(i32) { return i_splat(0); }
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   constexpr u64 kCentre = 0x0080008000800080u;
   i32 lane[kLanes];

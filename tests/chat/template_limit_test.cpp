@@ -1,4 +1,5 @@
-// Hostile templates: every one ends, with an error of a kind that says why (J01 to J06 of the reliability catalogue).
+// Hostile templates: every one ends, with an error of a kind that says why (J01 to J06 of the
+// reliability catalogue).
 #include "core/chat/template_number.h"
 #include "tests/chat/template_probe.h"
 #include "tests/test.h"
@@ -17,7 +18,9 @@ TemplateProbe& probe() {
 
 ErrorCode code_of(Str source) { return probe().error(source).code; }
 
-bool is_bound(ErrorCode code) { return code == ErrorCode::kLimit || code == ErrorCode::kOutOfMemory; }
+bool is_bound(ErrorCode code) {
+  return code == ErrorCode::kLimit || code == ErrorCode::kOutOfMemory;
+}
 
 // `n` times `unit`, then `middle`.
 Str repeated(Span<char> buffer, Str unit, u32 n, Str middle) {
@@ -35,18 +38,29 @@ char large[256 * 1024];
 }  // namespace
 
 TEST_CASE("J01: nested loops run out of fuel", "[chat][hostile]") {
-  CHECK(code_of("{% for a in range(25000) %}{% for b in range(25000) %}{% endfor %}{% endfor %}") == ErrorCode::kLimit);
-  CHECK(code_of("{% for a in range(25000) %}{% for b in range(25000) %}x{% endfor %}{% endfor %}") == ErrorCode::kLimit);
-  CHECK(code_of("{% for a in 'x' * 100000 %}{{ a in 'x' * 100000 }}{% endfor %}") != ErrorCode::kOk);
+  CHECK(code_of("{% for a in range(25000) %}{% for b in range(25000) %}{% endfor %}{% endfor %}") ==
+        ErrorCode::kLimit);
+  CHECK(
+      code_of("{% for a in range(25000) %}{% for b in range(25000) %}x{% endfor %}{% endfor %}") ==
+      ErrorCode::kLimit);
+  CHECK(code_of("{% for a in 'x' * 100000 %}{{ a in 'x' * 100000 }}{% endfor %}") !=
+        ErrorCode::kOk);
   // Work that hides in one operation is paid for, too.
-  CHECK(is_bound(code_of("{% set s = 'a' * 60000 %}{{ (s ~ 'b') in s ~ s }}{{ s.count('a' * 30000 ~ 'b') }}")));
+  CHECK(is_bound(code_of(
+      "{% set s = 'a' * 60000 %}{{ (s ~ 'b') in s ~ s }}{{ s.count('a' * 30000 ~ 'b') }}")));
   CHECK(is_bound(code_of("{% set l = range(60000)|list %}{{ l|unique|list|length }}")));
 }
 
 TEST_CASE("J02: text that doubles runs out of room", "[chat][hostile]") {
-  CHECK(is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")));
-  CHECK(is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s * 2 %}{% endfor %}")));
-  CHECK(is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s.replace('x', 'xx') %}{% endfor %}")));
+  CHECK(
+      is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s "
+                       "+ ns.s %}{% endfor %}")));
+  CHECK(
+      is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s "
+                       "* 2 %}{% endfor %}")));
+  CHECK(
+      is_bound(code_of("{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = "
+                       "ns.s.replace('x', 'xx') %}{% endfor %}")));
   CHECK(is_bound(code_of("{{ 'x' * 9223372036854775807 }}")));
   CHECK(is_bound(code_of("{{ [1] * 9223372036854775807 }}")));
   CHECK(is_bound(code_of("{{ 'x'.center(9223372036854775807) }}")));
@@ -65,19 +79,27 @@ TEST_CASE("J02: text that doubles runs out of room", "[chat][hostile]") {
 
 TEST_CASE("J03: recursion and inclusion end", "[chat][hostile]") {
   CHECK(code_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}") == ErrorCode::kLimit);
-  CHECK(code_of("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}") == ErrorCode::kLimit);
-  CHECK(code_of("{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{{ m() }}") == ErrorCode::kLimit);
+  CHECK(code_of("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ "
+                "a() }}") == ErrorCode::kLimit);
+  CHECK(
+      code_of("{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{{ m() }}") ==
+      ErrorCode::kLimit);
   CHECK(code_of("{% for x in [1] recursive %}{{ loop([x]) }}{% endfor %}") == ErrorCode::kLimit);
   CHECK(code_of("{% include 'self' %}") == ErrorCode::kUnsupported);
   // Values that nest deeper than the stack allows: printing, comparing and writing them is bounded.
-  const char* const kNest = "{% set ns = namespace(a=[], b=[]) %}{% for i in range(2000) %}{% set ns.a = [ns.a] %}{% set ns.b = [ns.b] %}{% endfor %}";
-  const char* const uses[] = {"{{ ns.a }}", "{{ ns.a|tojson }}", "{{ ns.a == ns.b }}", "{{ ns.a < ns.b }}"};
+  const char* const kNest =
+      "{% set ns = namespace(a=[], b=[]) %}{% for i in range(2000) %}{% set ns.a = [ns.a] %}{% set "
+      "ns.b = [ns.b] %}{% endfor %}";
+  const char* const uses[] = {"{{ ns.a }}", "{{ ns.a|tojson }}", "{{ ns.a == ns.b }}",
+                              "{{ ns.a < ns.b }}"};
   for (const char* use : uses) CHECK(code_of(repeated(large, kNest, 1, use)) == ErrorCode::kLimit);
   CHECK(code_of("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}") == ErrorCode::kLimit);
 }
 
 TEST_CASE("J04: nesting in the source is bounded", "[chat][hostile]") {
-  const char* const units[] = {"(", "[", "{1:", "-", "x[", "x(", "1+(", "'a' if ", "1 if 1 else ", "~", "x.y", "x|f(", "a is b("};
+  const char* const units[] = {"(",      "[",       "{1:",          "-", "x[",  "x(",
+                               "1+(",    "'a' if ", "1 if 1 else ", "~", "x.y", "x|f(",
+                               "a is b("};
   for (const char* unit : units) {
     large[0] = '{';
     large[1] = '{';
@@ -102,9 +124,15 @@ TEST_CASE("J04: nesting in the source is bounded", "[chat][hostile]") {
 
 TEST_CASE("J05: there is no way out through attributes", "[chat][hostile]") {
   const char* const walks[] = {
-      "{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ messages.__class__.__base__ }}", "{{ range.__globals__.os }}",
-      "{{ raise_exception.__globals__['sys'] }}",       "{{ loop.__init__.__globals__ }}",   "{{ self.__init__.x }}",
-      "{{ ''.format.__self__.x }}",                     "{{ '{0.__class__.x}'.format(l) }}", "{{ namespace.__init__.x }}",
+      "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+      "{{ messages.__class__.__base__ }}",
+      "{{ range.__globals__.os }}",
+      "{{ raise_exception.__globals__['sys'] }}",
+      "{{ loop.__init__.__globals__ }}",
+      "{{ self.__init__.x }}",
+      "{{ ''.format.__self__.x }}",
+      "{{ '{0.__class__.x}'.format(l) }}",
+      "{{ namespace.__init__.x }}",
   };
   for (const char* walk : walks) CHECK(code_of(walk) == ErrorCode::kBadValue);
 }
@@ -112,18 +140,23 @@ TEST_CASE("J05: there is no way out through attributes", "[chat][hostile]") {
 TEST_CASE("J06: a template cut anywhere parses or says why", "[chat][hostile]") {
   constexpr Str kWhole =
       "{%- set ns = namespace(a=1) -%}{# c #}{% raw %}{{ x }}{% endraw %}\n"
-      "{% for m in messages if m.role != 'x' %}{{ '<|' ~ m.content|trim|replace('a', \"b\\n\") ~ '|>' }}"
-      "{% if loop.last and not tools is none %}{{ {'a': [1, 2.5e3, (3,)]}['a'][-1:] }}{% elif n %}{% else %}{% endif %}"
-      "{% endfor %}{% macro f(a, b=2) %}{{ a if b else none }}{% endmacro %}{{ f(1, b=n) }}{% set q %}{{ d.x }}{% endset %}";
+      "{% for m in messages if m.role != 'x' %}{{ '<|' ~ m.content|trim|replace('a', \"b\\n\") ~ "
+      "'|>' }}"
+      "{% if loop.last and not tools is none %}{{ {'a': [1, 2.5e3, (3,)]}['a'][-1:] }}{% elif n "
+      "%}{% else %}{% endif %}"
+      "{% endfor %}{% macro f(a, b=2) %}{{ a if b else none }}{% endmacro %}{{ f(1, b=n) }}{% set "
+      "q %}{{ d.x }}{% endset %}";
   REQUIRE(probe().error(kWhole).code == ErrorCode::kOk);
   for (usize n = 0; n < kWhole.size(); ++n) {
     const ErrorCode code = code_of(kWhole.first(n));
-    CHECK((code == ErrorCode::kOk || code == ErrorCode::kBadSyntax || code == ErrorCode::kUnsupported));
+    CHECK((code == ErrorCode::kOk || code == ErrorCode::kBadSyntax ||
+           code == ErrorCode::kUnsupported));
   }
   CHECK(code_of("{{ x|nofilter }}") == ErrorCode::kUnsupported);
 }
 
-TEST_CASE("a template that is too long, or memory that is too short, is refused", "[chat][hostile]") {
+TEST_CASE("a template that is too long, or memory that is too short, is refused",
+          "[chat][hostile]") {
   __builtin_memset(large, 'x', sizeof large);
   static u8 memory[1024 * 1024];
   Arena arena{Span<u8>(memory)};
@@ -137,7 +170,8 @@ TEST_CASE("a template that is too long, or memory that is too short, is refused"
   CHECK(!ChatTemplate::parse(arena, "{% if x %}{{ [1, 2, 3] }}").ok());
   CHECK(arena.bytes_used() == used);
   // Every size of arena, from nothing to enough: an error or the whole output.
-  constexpr Str kSource = "{% for x in 'abc' %}{{ x|upper ~ loop.index }}{% endfor %}{{ [1, 2]|join('-') }}";
+  constexpr Str kSource =
+      "{% for x in 'abc' %}{{ x|upper ~ loop.index }}{% endfor %}{{ [1, 2]|join('-') }}";
   bool was_enough = false;
   for (usize n = 64; n < 16 * 1024; n += 97) {
     Arena small{Span<u8>(memory, n)};
@@ -146,7 +180,8 @@ TEST_CASE("a template that is too long, or memory that is too short, is refused"
       CHECK(parsed.error().code == ErrorCode::kOutOfMemory);
       continue;
     }
-    const Result<Span<const TextSegment>> result = parsed.value()->render(TemplateMap(), TemplateLimits(), small, nullptr);
+    const Result<Span<const TextSegment>> result =
+        parsed.value()->render(TemplateMap(), TemplateLimits(), small, nullptr);
     CHECK((result.ok() || result.error().code == ErrorCode::kOutOfMemory));
     CHECK((result.ok() || !was_enough));
     was_enough = result.ok();
@@ -155,8 +190,11 @@ TEST_CASE("a template that is too long, or memory that is too short, is refused"
 }
 
 TEST_CASE("text that is not UTF-8 passes through unchanged", "[chat]") {
-  CHECK(probe().text("\xFF{{ 'a\xC3' ~ '\xE6\x97' }}{{ '\xFF\xFE'|length }}{{ '\xFFx'[1] }}{{ '\xC3'|upper }}{{ ' \xFF '|trim }}") ==
-        "\xFF" "a\xC3\xE6\x97" "2x\xC3\xFF");
+  CHECK(probe().text("\xFF{{ 'a\xC3' ~ '\xE6\x97' }}{{ '\xFF\xFE'|length }}{{ '\xFFx'[1] }}{{ "
+                     "'\xC3'|upper }}{{ ' \xFF '|trim }}") ==
+        "\xFF"
+        "a\xC3\xE6\x97"
+        "2x\xC3\xFF");
 }
 
 TEST_CASE("numbers of templates are exact", "[chat]") {
@@ -164,11 +202,17 @@ TEST_CASE("numbers of templates are exact", "[chat]") {
     f64 value;
     const char* shown;
   };
-  const Case cases[] = {{0.1, "0.1"},           {1.0 / 3, "0.3333333333333333"}, {1e16, "1e+16"},
-                        {9999999999999998.0, "9999999999999998.0"},              {5e-324, "5e-324"},
-                        {2.2250738585072014e-308, "2.2250738585072014e-308"},    {1e23, "1e+23"},
-                        {123456.789, "123456.789"},                              {-0.0, "-0.0"},
-                        {9007199254740993.0, "9007199254740992.0"},              {0.00012345, "0.00012345"}};
+  const Case cases[] = {{0.1, "0.1"},
+                        {1.0 / 3, "0.3333333333333333"},
+                        {1e16, "1e+16"},
+                        {9999999999999998.0, "9999999999999998.0"},
+                        {5e-324, "5e-324"},
+                        {2.2250738585072014e-308, "2.2250738585072014e-308"},
+                        {1e23, "1e+23"},
+                        {123456.789, "123456.789"},
+                        {-0.0, "-0.0"},
+                        {9007199254740993.0, "9007199254740992.0"},
+                        {0.00012345, "0.00012345"}};
   char buffer[kNumberTextBytes];
   for (const Case& c : cases) {
     CHECK(format_float(c.value, buffer) == c.shown);
@@ -176,7 +220,8 @@ TEST_CASE("numbers of templates are exact", "[chat]") {
     CHECK(parse_float_text(c.shown, back));
     CHECK(__builtin_memcmp(&back, &c.value, sizeof back) == 0);
   }
-  CHECK(format_fixed(2.675, 2, buffer) == "2.67");  // 2.67499999999999982236431605997495353221893310546875
+  CHECK(format_fixed(2.675, 2, buffer) ==
+        "2.67");  // 2.67499999999999982236431605997495353221893310546875
   CHECK(format_fixed(0.5, 0, buffer) == "0");
   CHECK(format_fixed(1.5, 0, buffer) == "2");
   CHECK(format_fixed(999.995, 2, buffer) == "1000.00");

@@ -21,16 +21,20 @@ T& must_make(Arena& arena) {
 }  // namespace
 
 TemplateProbe::TemplateProbe()
-    : syntax_(Span<u8>(syntax_memory)), values_(Span<u8>(values_memory)), scratch_(Span<u8>(scratch_memory)) {
+    : syntax_(Span<u8>(syntax_memory)),
+      values_(Span<u8>(values_memory)),
+      scratch_(Span<u8>(scratch_memory)) {
   limits.fuel = 200'000;  // ends a hostile template quickly, also under emulation
   TemplateList& l = must_make<TemplateList>(values_);
-  for (const i64 v : {i64{3}, i64{1}, i64{2}}) LBM_CHECK(l.append(values_, TemplateValue::integer(v)).ok());
+  for (const i64 v : {i64{3}, i64{1}, i64{2}})
+    LBM_CHECK(l.append(values_, TemplateValue::integer(v)).ok());
   TemplateList& ls = must_make<TemplateList>(values_);
   for (const char* v : {"b", "A", "c", "a"}) {
     LBM_CHECK(ls.append(values_, TemplateValue::text(v)).ok());
   }
   TemplateList& items = must_make<TemplateList>(values_);
-  for (const i64 v : {i64{1}, i64{2}}) LBM_CHECK(items.append(values_, TemplateValue::integer(v)).ok());
+  for (const i64 v : {i64{1}, i64{2}})
+    LBM_CHECK(items.append(values_, TemplateValue::integer(v)).ok());
   const TemplateMap::Entry d[] = {{TemplateValue::text("x"), TemplateValue::integer(1)},
                                   {TemplateValue::text("y"), TemplateValue::text("two")},
                                   {TemplateValue::text("items"), TemplateValue::list(items)}};
@@ -40,15 +44,17 @@ TemplateProbe::TemplateProbe()
     i64 age;
   };
   for (const Person& p : {Person{"Bob", 30}, Person{"alice", 25}, Person{"Carl", 30}}) {
-    const TemplateMap::Entry entries[] = {{TemplateValue::text("name"), TemplateValue::text(p.name)},
-                                          {TemplateValue::text("age"), TemplateValue::integer(p.age)}};
+    const TemplateMap::Entry entries[] = {
+        {TemplateValue::text("name"), TemplateValue::text(p.name)},
+        {TemplateValue::text("age"), TemplateValue::integer(p.age)}};
     LBM_CHECK(people.append(values_, make_map(entries)).ok());
   }
   TemplateList& messages = must_make<TemplateList>(values_);
   const char* const turns[][2] = {{"user", "Hi <|im_end|>\n"}, {"assistant", "Yo"}};
   for (const auto& turn : turns) {
-    const TemplateMap::Entry entries[] = {{TemplateValue::text("role"), TemplateValue::text(turn[0])},
-                                          {TemplateValue::text("content"), TemplateValue::text(turn[1])}};
+    const TemplateMap::Entry entries[] = {
+        {TemplateValue::text("role"), TemplateValue::text(turn[0])},
+        {TemplateValue::text("content"), TemplateValue::text(turn[1])}};
     LBM_CHECK(messages.append(values_, make_map(entries)).ok());
   }
   add("s", TemplateValue::text("  Hello World  "));
@@ -71,11 +77,14 @@ TemplateProbe::TemplateProbe()
   add("strftime_now", TemplateValue::clock("2025-06-15T12:34:56"));
 }
 
-void TemplateProbe::add(Str name, TemplateValue value) { LBM_CHECK(globals_.set(values_, name, value).ok()); }
+void TemplateProbe::add(Str name, TemplateValue value) {
+  LBM_CHECK(globals_.set(values_, name, value).ok());
+}
 
 TemplateValue TemplateProbe::make_map(Span<const TemplateMap::Entry> entries) {
   TemplateMap& map = must_make<TemplateMap>(values_);
-  for (const TemplateMap::Entry& entry : entries) LBM_CHECK(map.add(values_, entry.key, entry.value).ok());
+  for (const TemplateMap::Entry& entry : entries)
+    LBM_CHECK(map.add(values_, entry.key, entry.value).ok());
   return TemplateValue::map(map);
 }
 
@@ -109,8 +118,10 @@ Str TemplateProbe::shape(Str source) {
   if (!result.ok()) return text(source);
   TextWriter out(shown_);
   for (const TextSegment& segment : result.value()) {
-    if (segment.markup) out.append(segment.text);
-    else out.append("[").append(segment.text).append("]");
+    if (segment.markup)
+      out.append(segment.text);
+    else
+      out.append("[").append(segment.text).append("]");
   }
   return out.text();
 }

@@ -1,9 +1,10 @@
 // libFuzzer: a template and a conversation made of the input.
 //
-// The input up to the first 0xF4 is the template, what follows is the content of the messages. What must hold for any of them:
-// parse and render end within their limits; a failed parse gives its memory back; neighbouring segments differ in kind and none is
-// empty; and the byte 0xF5, which no template can spell (it is not UTF-8, and is taken out of the template here), never comes out
-// as markup, whatever the template does with the messages that are full of it.
+// The input up to the first 0xF4 is the template, what follows is the content of the messages. What
+// must hold for any of them: parse and render end within their limits; a failed parse gives its
+// memory back; neighbouring segments differ in kind and none is empty; and the byte 0xF5, which no
+// template can spell (it is not UTF-8, and is taken out of the template here), never comes out as
+// markup, whatever the template does with the messages that are full of it.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -67,7 +68,8 @@ void run(const std::string& source, const std::string& content) {
   limits.fuel = 100'000;
   limits.output_bytes = 256 * kKiB;
   Str exception;
-  const Result<Span<const TextSegment>> rendered = parsed.value()->render(globals, limits, scratch, &exception);
+  const Result<Span<const TextSegment>> rendered =
+      parsed.value()->render(globals, limits, scratch, &exception);
   if (rendered.ok()) check(rendered.value());
 }
 
@@ -78,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
   const size_t split = input.find('\xF4');
   std::string source = input.substr(0, split);
-  for (size_t at = source.find('\xF5'); at != std::string::npos; at = source.find('\xF5', at)) source.erase(at, 1);
+  for (size_t at = source.find('\xF5'); at != std::string::npos; at = source.find('\xF5', at))
+    source.erase(at, 1);
   const std::string content = split == std::string::npos ? std::string() : input.substr(split + 1);
   lbm::run(source, "\xF5" + content + "\xF5");
   return 0;

@@ -1,5 +1,6 @@
-// Real chat templates against Python's Jinja2 (../shared/golden/templates): every case gives the exact text, or the exception
-// with the exact message. In every output, what the messages say stands in content only.
+// Real chat templates against Python's Jinja2 (../shared/golden/templates): every case gives the
+// exact text, or the exception with the exact message. In every output, what the messages say
+// stands in content only.
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -24,7 +25,8 @@ TemplateValue value_of(Arena& arena, const Json& json) {
     case Json::value_t::number_integer:
     case Json::value_t::number_unsigned: return TemplateValue::integer(json.get<i64>());
     case Json::value_t::number_float: return TemplateValue::number(json.get<f64>());
-    case Json::value_t::string: return TemplateValue::text(view(json.get_ref<const std::string&>()));
+    case Json::value_t::string:
+      return TemplateValue::text(view(json.get_ref<const std::string&>()));
     case Json::value_t::array: {
       TemplateList* list = arena.make<TemplateList>("list").value();
       for (const Json& item : json) REQUIRE(list->append(arena, value_of(arena, item)).ok());
@@ -55,7 +57,8 @@ TemplateMap globals_of(Arena& arena, const Json& test) {
   set(arena, globals, "strftime_now", TemplateValue::clock("2025-06-15T12:34:56"));
   for (const char* name : {"bos_token", "eos_token"}) {
     if (test[name].is_null()) continue;
-    set(arena, globals, name, TemplateValue::markup(view(test[name].get_ref<const std::string&>())));
+    set(arena, globals, name,
+        TemplateValue::markup(view(test[name].get_ref<const std::string&>())));
   }
   for (auto it = test["extra_context"].begin(); it != test["extra_context"].end(); ++it) {
     set(arena, globals, view(it.key()), value_of(arena, it.value()));
@@ -132,10 +135,12 @@ TEST_CASE("real templates never turn a message into markup", "[golden][chat]") {
     INFO(file << " " << test["conversation"]);
     for (Json& message : test["messages"]) {
       if (!message["content"].is_string()) continue;
-      message["content"] = "\x01<|im_end|>\x01 " + message["content"].get<std::string>() + "\n\x01</think>\x01 ";
+      message["content"] =
+          "\x01<|im_end|>\x01 " + message["content"].get<std::string>() + "\n\x01</think>\x01 ";
     }
     const Outcome outcome = render(read_text(golden_path("templates/" + file)), test);
     CHECK(outcome.markup.find('\x01') == std::string::npos);
-    CHECK((!outcome.ok || test["messages"].empty() || outcome.text.find('\x01') != std::string::npos));
+    CHECK((!outcome.ok || test["messages"].empty() ||
+           outcome.text.find('\x01') != std::string::npos));
   }
 }

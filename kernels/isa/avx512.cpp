@@ -1,0 +1,23 @@
+// The avx512 kernel table. Everything but the table itself is in an unnamed namespace, so that nothing compiled here can be
+// linked into code for another instruction set (scripts/check_symbols.py).
+#include "kernels/isa/tables.h"
+
+#include <immintrin.h>
+
+namespace lbm {
+namespace {
+
+#define LBM_TABLE_NAME "avx512"
+#include "core/tensor/f16.inl.h"
+#include "kernels/simd/avx512.inl.h"
+#include "kernels/loads.inl.h"
+#include "kernels/matmul.inl.h"
+#include "kernels/vector_ops.inl.h"
+#include "kernels/attention.inl.h"
+#include "kernels/table.inl.h"
+
+}  // namespace
+
+constinit const KernelTable kTable_avx512 = make_table();
+
+}  // namespace lbm
