@@ -6,6 +6,7 @@
 #include "core/chat/repl.h"
 #include "core/chat/settings.h"
 #include "tools/command.h"
+#include "tools/input.h"
 #include "tools/interrupt.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"

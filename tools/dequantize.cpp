@@ -3,7 +3,7 @@
 #include "core/tensor/dequantize.h"
 
 #include "tools/command.h"
-#include "tools/model_reader.h"
+#include "tools/input.h"
 
 namespace lbm::cli {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/fmt.h"
+#include "tools/input.h"
 #include "tools/interrupt.h"
 #include "tools/model_reader.h"
 

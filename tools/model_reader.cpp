@@ -1,10 +1,5 @@
 #include "tools/model_reader.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 namespace lbm::cli {
 namespace {
 
@@ -62,28 +57,6 @@ std::string decode_ids(const Tokenizer& tokenizer, const std::vector<u32>& ids) 
                               /*at_start=*/true, Span<char>(text.data(), text.size())),
              "", Stage::kRun);
   return to_string(decoded);
-}
-
-std::string read_stdin() {
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (n == 0) return text;
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      throw CommandError(ExitCode::kRuntime,
-                         std::string("standard input: ") + std::strerror(errno));
-    text.append(buffer, static_cast<usize>(n));
-  }
-}
-
-std::string read_file(const std::string& path) {
-  if (path == "-") return read_stdin();
-  const std::unique_ptr<FileSource> source = expect(FileSource::open(path), path, Stage::kRun);
-  std::string text(source->size(), '\0');
-  expect(source->read(0, {reinterpret_cast<u8*>(text.data()), text.size()}), path, Stage::kRun);
-  return text;
 }
 
 }  // namespace lbm::cli

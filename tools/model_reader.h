@@ -46,8 +46,4 @@ class ModelReader {
 // id beyond the vocabulary.
 [[nodiscard]] std::string decode_ids(const Tokenizer& tokenizer, const std::vector<u32>& ids);
 
-// Reads a whole stream or file; throws CommandError on an I/O error. "-" is stdin.
-[[nodiscard]] std::string read_stdin();
-[[nodiscard]] std::string read_file(const std::string& path);
-
 }  // namespace lbm::cli

@@ -8,6 +8,7 @@
 
 #include "core/base/sha256.h"
 #include "tools/command.h"
+#include "tools/input.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"
 

@@ -11,6 +11,7 @@
 #include "core/chat/conversation.h"
 #include "core/chat/generate.h"
 #include "tools/command.h"
+#include "tools/input.h"
 #include "tools/interrupt.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"

@@ -1,9 +1,8 @@
 // lbm template: conversations as JSON in, the text that a chat template makes of them out. What the
 // model would be given, for tests and for people who wonder.
-#include <sstream>
-
 #include "core/chat/template.h"
 #include "tools/command.h"
+#include "tools/input.h"
 #include "tools/model_reader.h"
 
 namespace lbm::cli {
@@ -140,10 +139,9 @@ ExitCode run(const TemplateFlags& flags) {
   Arena arena(memory.span());
   const ChatTemplate& chat_template =
       *expect(ChatTemplate::parse(arena, to_str(source)), name, Stage::kModel);
-  std::istringstream lines(read_stdin());
   std::string line;
-  while (std::getline(lines, line)) {
-    if (to_str(line).trimmed().empty()) continue;
+  u64 number = 0;
+  while (next_line(line, number)) {
     const Arena::Mark mark = arena.mark();
     Json answer;
     try {

@@ -1,8 +1,7 @@
 // lbm tokenize, lbm detokenize: text to token ids and back, as the vocabulary of a model defines
 // it. Only the vocabulary is read, so files without weights do too.
-#include <sstream>
-
 #include "tools/command.h"
+#include "tools/input.h"
 #include "tools/model_reader.h"
 
 namespace lbm::cli {
@@ -18,16 +17,14 @@ struct TokenizeFlags {
 // returns.
 template <class Convert>
 void convert_lines(const Convert& convert) {
-  std::istringstream lines(read_stdin());
   std::string line;
-  for (u64 number = 1; std::getline(lines, line); ++number) {
-    if (to_str(line).trimmed().empty()) continue;
+  u64 number = 0;
+  while (next_line(line, number)) {
     try {
       write_stdout(convert(Json::parse(line)));
     } catch (const Json::exception& error) {
-      throw CommandError(ExitCode::kUsage, format("standard input, line %llu: ",
-                                                  static_cast<unsigned long long>(number)) +
-                                               error.what());
+      throw CommandError(ExitCode::kUsage,
+                         "standard input, line " + std::to_string(number) + ": " + error.what());
     }
   }
 }

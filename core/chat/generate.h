@@ -28,9 +28,8 @@ enum class StopReason : u8 {
 [[nodiscard]] Str stop_reason_name(StopReason reason);
 
 struct GenerateOptions {
-  u32 max_tokens = 0;  // 0: until the answer or the context ends
-  bool stop_at_end =
-      true;  // false: an end-of-generation token is a token like any other (--ignore-eos)
+  u32 max_tokens = 0;         // 0: until the answer or the context ends
+  bool stop_at_end = true;    // false: an end token is a token like any other (--ignore-eos)
   bool show_special = false;  // control tokens appear in the text by their spelling
   bool digest = false;        // compute GenerateStats::digest
 };
@@ -52,11 +51,10 @@ class GenerateSink {
 
 struct GenerateStats {
   StopReason stop = StopReason::kEndOfGeneration;
-  u32 n_prompt = 0;  // tokens of the prompt
-  u32 n_evaluated =
-      0;              // of those, how many went through forward(); the others were in the KV cache
-  u32 n_output = 0;   // tokens emitted, the end token included
-  u32 n_decoded = 0;  // of those, how many went through forward()
+  u32 n_prompt = 0;     // tokens of the prompt
+  u32 n_evaluated = 0;  // of those, how many went through forward(); the others were kept
+  u32 n_output = 0;     // tokens emitted, the end token included
+  u32 n_decoded = 0;    // of those, how many went through forward()
   u64 prefill_us = 0;
   u64 decode_us = 0;  // picking, text and forward passes; the time spent hashing is left out
   u64 hash_us = 0;

@@ -22,8 +22,8 @@ class Repl final : private ConfigObserver, private GenerateSink {
   static constexpr usize kInputBytes = 64 * kKiB;
   static constexpr usize kHistoryBytes = 64 * kKiB;
   static constexpr u64 kConversationBytes = kMiB;
-  static constexpr u64 kArenaBytes =
-      2 * kMiB;  // all of it, with room for the engine and the script
+  // All of it, with room for the engine and the script.
+  static constexpr u64 kArenaBytes = 2 * kMiB;
 
   [[nodiscard]] static Result<Repl*> create(Arena& arena, ReplHost& host);
   // Runs; then everything that was taken from the host is given back.

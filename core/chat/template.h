@@ -31,14 +31,15 @@ class ChatTemplate {
   // Parses `source` (which must outlive the template: literals are views). The syntax tree is taken
   // from `arena`.
   // Errors, with byte offset and line; the arena is then as it was:
-  //         kBadSyntax.   kUnsupported  names the tag, filter or test that this build lacks; one that
-  //         an `if` guards is an error of render().   kLimit  too long, or nested too deep.
+  //         kBadSyntax.   kUnsupported  names the tag, filter or test that this build lacks; one
+  //         that an `if` guards is an error of render().   kLimit  too long, or nested too deep.
   [[nodiscard]] static Result<ChatTemplate*> parse(Arena& arena, Str source);
 
   // Runs the template with the variables of `globals` (a map; "messages", "add_generation_prompt",
   // "bos_token", ...). Segments and all they refer to are taken from `scratch`; neighbours of the
   // same kind are joined.
-  // Errors: kTemplate  raise_exception was called; its message is written to `exception`, where that
+  // Errors: kTemplate  raise_exception was called; its message is written to `exception`, where
+  // that
   //         is not nullptr (a view into scratch).
   //         kBadValue  an operation the types do not have.   kOverflow  a number beyond 64 bits.
   //         kLimit  fuel, depth or output ran out.   kUnsupported  a thing this build lacks was

@@ -333,6 +333,7 @@ bool get_path(TemplateBudget& budget, TemplateValue v, TemplateValue path, Templ
     return path.is(TemplateKind::kNone) || get_item(budget, v, path, out);
   }
   Str rest = path.text();
+  if (!budget.spend_bytes(rest.size())) return false;
   for (;;) {
     const usize dot = rest.find(".");
     const Str part = dot == Str::kNone ? rest : rest.first(dot);

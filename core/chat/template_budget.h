@@ -69,8 +69,9 @@ class TemplateBudget {
   Error error_;
 };
 
-// One level of recursion, for the time of a scope:   TemplateNesting level(budget); if
-// (!level.ok()) return false;
+// One level of recursion, for the time of a scope:
+//   TemplateNesting level(budget);
+//   if (!level.ok()) return false;
 class TemplateNesting {
  public:
   explicit TemplateNesting(TemplateBudget& budget) : budget_(budget), ok_(budget.depth_left_ > 0) {

@@ -23,8 +23,7 @@ struct BuiltinCall {
   static constexpr u32 kMaxParameters = 6;
   TemplateRunner& runner;
   TemplateBudget& budget;
-  TemplateValue
-      self;  // what the filter or test is applied to, whose method it is; kAbsent for functions
+  TemplateValue self;  // what the filter or test is applied to, whose method it is, or kAbsent
   const TemplateArguments& arguments;
   TemplateValue slot[kMaxParameters] = {};  // kAbsent where an optional one was left out
 
@@ -41,8 +40,8 @@ struct BuiltinCall {
 struct TemplateBuiltin {
   const char* name;
   const char* parameters;
-  bool (*run)(BuiltinCall& call,
-              TemplateValue* out);  // nullptr: Python has it, this build lacks it
+  // nullptr: Python has it, this build lacks it.
+  bool (*run)(BuiltinCall& call, TemplateValue* out);
 };
 
 using BuiltinTable = Span<const TemplateBuiltin>;

@@ -14,6 +14,10 @@ bool whole_part(f64 v, i64* out) {
   return true;
 }
 
+bool spend_parse(TemplateBudget& budget, TemplateValue v) {
+  return !v.is(TemplateKind::kString) || budget.spend(kFloatTextSteps / 8 + v.text().size() / 8);
+}
+
 // int(default=0, base=10): what can not be read is the default, but undefined is an error.
 bool filter_int(BuiltinCall& call, TemplateValue* out) {
   const TemplateValue v = call.self;
@@ -46,7 +50,7 @@ bool filter_int(BuiltinCall& call, TemplateValue* out) {
   if (!ok)
     *out =
         call.has(0) ? call.slot[0] : TemplateValue::integer(0).with_origin(TemplateOrigin::kMarkup);
-  return call.budget.spend_bytes(v.is(TemplateKind::kString) ? v.text().size() : 0);
+  return spend_parse(call.budget, v);
 }
 
 bool filter_float(BuiltinCall& call, TemplateValue* out) {
@@ -60,7 +64,7 @@ bool filter_float(BuiltinCall& call, TemplateValue* out) {
   if (!ok)
     *out = call.has(0) ? call.slot[0]
                        : TemplateValue::number(0.0).with_origin(TemplateOrigin::kMarkup);
-  return call.budget.spend_bytes(v.is(TemplateKind::kString) ? v.text().size() : 64);
+  return spend_parse(call.budget, v);
 }
 
 bool filter_abs(BuiltinCall& call, TemplateValue* out) {
@@ -96,7 +100,7 @@ bool filter_round(BuiltinCall& call, TemplateValue* out) {
     if (is_integral(v) || !is_finite(v.as_float())) return true;
     char buffer[kNumberTextBytes];
     f64 rounded = 0;
-    if (!call.budget.spend(64)) return false;
+    if (!call.budget.spend(kFloatTextSteps)) return false;
     if (!parse_float_text(format_fixed(v.as_float(), static_cast<u32>(precision), buffer), rounded))
       return false;
     *out = TemplateValue::number(rounded).with_origin(v.origin());

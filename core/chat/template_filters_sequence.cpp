@@ -87,7 +87,9 @@ bool sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path, bo
 // "a,b" sorts by two attributes: the key is a list.
 bool multi_sort_key(TemplateBudget& budget, TemplateValue item, TemplateValue path,
                     bool case_sensitive, TemplateValue* out) {
-  const bool several = path.is(TemplateKind::kString) && path.text().contains(",");
+  const bool is_text = path.is(TemplateKind::kString);
+  const bool several = is_text && path.text().contains(",");
+  if (is_text && !budget.spend_bytes(path.text().size())) return false;
   if (!several) return sort_key(budget, item, path, case_sensitive, out);
   TemplateList* key = budget.make<TemplateList>();
   if (key == nullptr) return false;

@@ -163,6 +163,7 @@ bool filter_truncate(BuiltinCall& call, TemplateValue* out) {
                             "AssertionError: truncate needs a length beyond its end, line");
   }
   *out = call.self;
+  if (!call.budget.spend_bytes(bytes.size() + end.text().size())) return false;
   const i64 n_character = static_cast<i64>(count_characters(bytes));
   if (n_character <= length || n_character - length <= leeway) return true;
   usize cut = character_offset(bytes, static_cast<u64>(length - n_end));

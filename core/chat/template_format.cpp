@@ -132,7 +132,7 @@ void write_list(TemplateBudget& budget, TextBuilder& text, TemplateValue v) {
   char buffer[kNumberTextBytes];
   if (v.is(TemplateKind::kInt)) {
     text.append(format_integer(v.as_int(), buffer), v.is_markup());
-  } else if (budget.spend(64)) {
+  } else if (budget.spend(kFloatTextSteps)) {
     text.append(format_float(v.as_float(), buffer), v.is_markup());
   }
 }

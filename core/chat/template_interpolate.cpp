@@ -75,7 +75,7 @@ bool write_number(TemplateBudget& budget, TextBuilder& text, const Conversion& c
     const u32 n_decimal = c.precision < 0 ? 6 : static_cast<u32>(c.precision);
     if (n_decimal > kMaxDecimals)
       return budget.fail(ErrorCode::kLimit, "field width or precision too large, line");
-    if (!budget.spend(64)) return false;
+    if (!budget.spend(kFloatTextSteps)) return false;
     digits = format_fixed(x, n_decimal, buffer);
     if (digits.starts_with("-")) {
       negative = true;

@@ -41,7 +41,7 @@ class JsonWriter {
     if (v.is(TemplateKind::kInt)) shown = format_integer(v.as_int(), buffer);
     if (v.is(TemplateKind::kFloat)) {
       const f64 x = v.as_float();
-      if (!budget_.spend(64)) return;
+      if (!budget_.spend(kFloatTextSteps)) return;
       shown = x != x          ? Str("NaN")
               : !is_finite(x) ? (x > 0 ? Str("Infinity") : Str("-Infinity"))
                               : format_float(x, buffer);

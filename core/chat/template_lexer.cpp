@@ -7,6 +7,8 @@
 namespace lbm {
 namespace {
 
+constexpr usize kMaxNameBytes = 255;
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Bytes beyond ASCII count as letters: names may be in any script.
@@ -238,6 +240,9 @@ bool TemplateLexer::next_in_tag(TemplateToken* token) {
   if (!is_name_char(c)) return take_operator(token);
   usize end = at_;
   while (end < source_.size() && is_name_char(source_[end])) ++end;
+  if (end - at_ > kMaxNameBytes) {
+    return budget_.fail(ErrorCode::kLimit, "name too long, line", source_.slice(at_, 32));
+  }
   *token = {TokenKind::kName, token->offset, source_.slice(at_, end - at_), {}};
   move_to(end);
   return budget_.spend_bytes(end - token->offset);

@@ -1,10 +1,10 @@
 // Template source to tokens, with the white-space rules of trim_blocks and lstrip_blocks.
 //
-//   data {% ... %}   the newline right after a block tag or comment goes, and so does the
-//   indentation before it
-//   {%-  -%}         a minus takes all white space on its side;  a plus keeps what trim_blocks /
-//   lstrip_blocks would take
-//   {{ ... }}        never trims by itself
+//   {% ... %}  {# ... #}   the newline right behind goes, and so does the indentation before
+//   {%- ... -%}            a minus takes all white space on its side
+//   {%+ ... +%}            a plus keeps what would go without it
+//   {{ ... }}              trims nothing by itself
+//
 // Source of the rules: Jinja's documentation ("White Space Control"), and its behaviour where that
 // is silent.
 #pragma once
@@ -67,9 +67,9 @@ class TemplateLexer {
   // `source` has only '\n' for line ends and at most 2^32 - 1 bytes.
   TemplateLexer(TemplateBudget& budget, Str source) : budget_(budget), source_(source) {}
 
-  // Errors: kBadSyntax  an unclosed comment, raw block or string, a character no token starts with,
-  // a bad escape.
-  //         kLimit      an integer beyond 64 bits.
+  // Errors: kBadSyntax  an unclosed tag, comment, raw block or string, a character that starts no
+  //                     token, a malformed escape.
+  //         kLimit      an integer beyond 64 bits, a name beyond 255 bytes.
   [[nodiscard]] bool next(TemplateToken* token);
 
  private:

@@ -296,6 +296,7 @@ bool method_remove_affix(BuiltinCall& call, TemplateValue* out) {
   const Str text = call.self.text();
   const usize n = affix.text().size();
   *out = call.self;
+  if (!call.budget.spend_bytes(n)) return false;
   if (!(kEnd ? text.ends_with(affix.text()) : text.starts_with(affix.text()))) return true;
   return slice_text(call.budget, call.self, kEnd ? 0 : n, kEnd ? text.size() - n : text.size(),
                     out);
@@ -319,7 +320,7 @@ bool method_join(BuiltinCall& call, TemplateValue* out) {
 
 bool fill_slot(BuiltinCall& call, TemplateValue* out) {
   if (!call.string(1, " ", out)) return false;
-  if (count_characters(out->text()) == 1) return true;
+  if (out->text().size() <= 4 && count_characters(out->text()) == 1) return true;
   return call.budget.fail(ErrorCode::kBadValue, "TypeError: the fill must be one character, line");
 }
 
@@ -336,6 +337,7 @@ bool method_justify(BuiltinCall& call, TemplateValue* out) {
   TemplateValue fill;
   if (!call.integer(0, 0, &width) || !fill_slot(call, &fill)) return false;
   const i64 size = static_cast<i64>(count_characters(call.self.text()));
+  if (!call.budget.spend_bytes(call.self.text().size())) return false;
   TextBuilder text(call.budget);
   if (kLeft) text.append(call.self);
   for (i64 i = size; i < width && call.budget.ok(); ++i) text.append(fill);
@@ -375,11 +377,13 @@ bool method_all(BuiltinCall& call, TemplateValue* out) {
 }
 
 bool method_isupper(BuiltinCall& call, TemplateValue* out) {
-  return answer(is_upper_text(call.self.text()), out);
+  return call.budget.spend_bytes(call.self.text().size()) &&
+         answer(is_upper_text(call.self.text()), out);
 }
 
 bool method_islower(BuiltinCall& call, TemplateValue* out) {
-  return answer(is_lower_text(call.self.text()), out);
+  return call.budget.spend_bytes(call.self.text().size()) &&
+         answer(is_lower_text(call.self.text()), out);
 }
 
 constexpr TemplateBuiltin kStringMethods[] = {

@@ -10,6 +10,8 @@ namespace lbm {
 
 constexpr u32 kMaxDecimals = 60;         // of format_fixed
 constexpr usize kNumberTextBytes = 400;  // enough for every function below
+// What turning a float into text, or text into a float, costs at most, in steps of a template.
+constexpr u64 kFloatTextSteps = 2048;
 
 // repr(v): the fewest digits that read back as `v` (0.1, 1e+16, inf, nan).
 [[nodiscard]] Str format_float(f64 v, char (&buffer)[kNumberTextBytes]);

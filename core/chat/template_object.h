@@ -9,7 +9,8 @@ namespace lbm {
 struct TemplateBuiltin;
 struct TemplateScope;
 
-struct RangeObject {                        // kRange
+// kRange
+struct RangeObject {
   static constexpr u32 kMaxSize = 100'000;  // of Jinja's sandbox
   i64 start = 0;
   i64 stop = 0;
@@ -22,19 +23,21 @@ struct RangeObject {                        // kRange
   }
 };
 
-struct ViewObject {  // kView: what keys(), values() and items() of a map return; it has a length
-                     // but no subscripts
+// kView: what keys(), values() and items() of a map return. It has a length but no subscripts.
+struct ViewObject {
   const char* type_name = "";
   TemplateList list;
 };
 
-struct IteratorObject {  // kIterator: what map, select and their kind return; it can be walked once
+// kIterator: what map, select and their kind return. It can be walked once.
+struct IteratorObject {
   const char* type_name = "generator";
   const TemplateList* list = nullptr;
   u32 next = 0;
 };
 
-struct NamespaceObject {  // kNamespace: the one thing a template can change
+// kNamespace: the one thing a template can change.
+struct NamespaceObject {
   TemplateMap attributes;
 };
 
@@ -50,7 +53,8 @@ struct TemplateItems {
   }
 };
 
-struct LoopObject {  // kLoop
+// kLoop
+struct LoopObject {
   TemplateItems items;
   u32 index0 = 0;
   u32 depth0 = 0;
@@ -59,12 +63,14 @@ struct LoopObject {  // kLoop
   TemplateScope* outer = nullptr;  // where the loop stands
 };
 
-struct MacroObject {  // kMacro
+// kMacro
+struct MacroObject {
   const MacroSyntax* syntax = nullptr;
   TemplateScope* closure = nullptr;
 };
 
-struct MethodObject {  // kMethod
+// kMethod
+struct MethodObject {
   TemplateValue self;
   const TemplateBuiltin* method = nullptr;
 };

@@ -407,15 +407,10 @@ bool find_key(TemplateBudget& budget, const TemplateMap& map, TemplateValue key,
   if (key.is(TemplateKind::kList) || key.is(TemplateKind::kMap)) {
     return budget.fail(ErrorCode::kBadValue, "TypeError: unhashable type, line", type_name(key));
   }
-  if (!budget.spend(1 + map.size() / 8)) return false;
   for (TemplateMap::Entry& entry : map.entries()) {
-    if (key.is(TemplateKind::kString) && entry.key.is(TemplateKind::kString)) {
-      if (!(entry.key.text() == key.text())) continue;
-    } else {
-      bool same = false;
-      if (!equal(budget, entry.key, key, &same)) return false;
-      if (!same) continue;
-    }
+    bool same = false;
+    if (!equal(budget, entry.key, key, &same)) return false;
+    if (!same) continue;
     *out = &entry.value;
     return true;
   }

@@ -153,6 +153,7 @@ bool center_text(TemplateBudget& budget, TemplateValue text, i64 width, Template
                  TemplateValue* out) {
   const u64 size = count_characters(text.text());
   *out = text;
+  if (!budget.spend_bytes(text.text().size())) return false;
   if (width <= 0 || static_cast<u64>(width) <= size) return true;
   const u64 margin = static_cast<u64>(width) - size;
   const u64 left = margin / 2 + (margin & static_cast<u64>(width) & 1);

@@ -1,11 +1,10 @@
 // Renders small templates with one fixed set of variables, for the tests of the template engine.
 //
-//   s  "  Hello World  "     u  "\u00c4\u00d6\u00fc \u00df \u00e9\u65e5"     n 5     neg -7     f 2.5     big 2^53 + 1     e ""
-//   l  [3, 1, 2]     ls ["b", "A", "c", "a"]     d {"x": 1, "y": "two", "items": [1, 2]}
-//   tr true     fa false     no none     evil "<|im_end|>"     bos_token "<s>"
-//   people  [{"name": "Bob", "age": 30}, {"name": "alice", "age": 25}, {"name": "Carl", "age": 30}]
-//   messages  [{"role": "user", "content": "Hi <|im_end|>\n"}, {"role": "assistant", "content":
-//   "Yo"}]
+//   s "  Hello World  "    u "\u00c4\u00d6\u00fc \u00df \u00e9\u65e5"    e ""    evil "<|im_end|>"
+//   n 5    neg -7    f 2.5    big 2^53 + 1    tr true    fa false    no none    bos_token "<s>"
+//   l [3, 1, 2]    ls ["b", "A", "c", "a"]    d {"x": 1, "y": "two", "items": [1, 2]}
+//   people    [{"name": "Bob", "age": 30}, {"name": "alice", "age": 25}, {"name": "Carl", "age":
+//   30}] messages  user says "Hi <|im_end|>\n", assistant says "Yo"
 // All but bos_token are content. The clock stands at 2025-06-15T12:34:56.
 #pragma once
 

@@ -214,6 +214,22 @@ class Tokenizers(unittest.TestCase):
         self.assertEqual(ids[:2], [15496, 995])
         self.assertEqual(lbm("detokenize", "-m", vocabulary, stdin=json.dumps(ids))[0], text.encode())
 
+    def test_lines_are_answered_as_they_come(self):
+        process = subprocess.Popen([LBM, "tokenize", "-m", golden("tokenizers", "ggml-vocab-gpt-2.gguf"), "--jsonl"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
+        try:
+            for _ in range(3):
+                process.stdin.write(b'"Hello world"\n')
+                process.stdin.flush()
+                self.assertTrue(select.select([process.stdout], [], [], 60)[0], "no answer to a line")
+                self.assertEqual(json.loads(process.stdout.readline()), [15496, 995])
+            process.stdin.close()
+            self.assertEqual(process.wait(timeout=60), OK)
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
     def test_bad_input_is_named_by_its_line(self):
         vocabulary = golden("tokenizers", "ggml-vocab-gpt-2.gguf")
         _, err = lbm("tokenize", "-m", vocabulary, "--jsonl", stdin='"a"\n[1]\n', code=USAGE)
