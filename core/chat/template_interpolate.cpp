@@ -390,7 +390,9 @@ bool percent_format(TemplateBudget& budget, TemplateValue format, TemplateValue 
     if (!write_percent(budget, text, c, value)) return false;
   }
   text.append_slice(format, plain, source.size());
-  const bool takes_all = arguments.named || v.is(TemplateKind::kMap) || v.is(TemplateKind::kList);
+  // Python lets everything with subscripts pass that is not a tuple or text.
+  const bool takes_all = arguments.named || v.is(TemplateKind::kMap) || v.is(TemplateKind::kList) ||
+                         v.is(TemplateKind::kRange) || v.is(TemplateKind::kUndefined);
   const u32 n_given = v.is(TemplateKind::kTuple) ? v.as_list().size() : 1;
   if (!takes_all && arguments.next < n_given) {
     return budget.fail(ErrorCode::kBadValue, "TypeError: not all arguments converted, line");

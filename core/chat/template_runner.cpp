@@ -113,6 +113,8 @@ bool TemplateRunner::filter_items(const ForStatement& statement, TemplateItems* 
   return ok;
 }
 
+// `else` runs when no iteration came to its end: also, as Jinja has it, when `break` or `continue`
+// cut every one of them short.
 TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, TemplateItems items,
                                               u32 depth0) {
   if (statement.filter != nullptr && !filter_items(statement, &items)) return Flow::kFail;
@@ -124,21 +126,23 @@ TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, Tem
   loop->depth0 = depth0;
   loop->statement = &statement;
   loop->outer = scope_;
+  const TemplateValue loop_value =
+      TemplateValue::object(TemplateKind::kLoop, loop).with_origin(TemplateOrigin::kMarkup);
   TemplateScope* const outer = scope_;
   scope_ = scope;
   Flow flow = Flow::kNext;
-  const TemplateValue loop_value =
-      TemplateValue::object(TemplateKind::kLoop, loop).with_origin(TemplateOrigin::kMarkup);
-  for (u32 i = 0; i < items.size && flow == Flow::kNext; ++i) {
+  bool completed = false;
+  for (u32 i = 0; i < items.size && flow != Flow::kBreak && flow != Flow::kFail; ++i) {
     loop->index0 = i;
     scope->variables.clear();  // what an iteration set, the next one does not see
     const bool ok = budget_.spend(1) && set_variable("loop", loop_value) &&
                     assign(*statement.target, items.at(i));
     flow = ok ? exec(statement.body) : Flow::kFail;
-    if (flow == Flow::kContinue) flow = Flow::kNext;
+    completed |= flow == Flow::kNext;
   }
   scope_ = outer;
-  return flow == Flow::kFail ? flow : Flow::kNext;
+  if (flow == Flow::kFail) return flow;
+  return completed ? Flow::kNext : exec_scope(statement.otherwise);
 }
 
 bool TemplateRunner::call_loop(const LoopObject& loop, const TemplateArguments& arguments,

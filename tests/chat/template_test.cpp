@@ -420,6 +420,11 @@ TEST_CASE("template loops", "[chat]") {
       gives("{% for x in l %}{% set outer = loop %}{% for y in 'ab' %}{{ outer.index }}{{ "
             "loop.index }} {% endfor %}{% endfor %}",
             "11 12 21 22 31 32 "));
+  // `else` runs where no iteration came to its end.
+  CHECK(gives("{% for x in l %}{% break %}{% else %}e{% endfor %}", "e"));
+  CHECK(gives(
+      "{% for x in l %}{% if x == 3 %}{% continue %}{% endif %}{{ x }}{% else %}e{% endfor %}",
+      "12"));
   CHECK(type_error("{% for x in none %}a{% endfor %}"));
   CHECK(type_error("{% for a, b in [1] %}{{ a }}{% endfor %}"));
   CHECK(refuses("{% for a, b in [(1, 2, 3)] %}{% endfor %}", ErrorCode::kBadValue, "ValueError"));
