@@ -1,4 +1,5 @@
-// The five things the core asks of the world, and named files. Hosts implement them; the core never names a host.
+// The five things the core asks of the world, and named files. Hosts implement them; the core never
+// names a host.
 //
 // All are abstract, passed by reference, never owned and never deleted through the base.
 #pragma once
@@ -25,9 +26,32 @@ class ByteSource {
 
 // Keys that are not text. kChar carries a Unicode code point in KeyEvent::codepoint.
 enum class Key : u8 {
-  kNone, kChar, kEnter, kBackspace, kDelete, kTab, kEscape, kLeft, kRight, kUp, kDown, kHome, kEnd, kPageUp, kPageDown,
+  kNone,
+  kChar,
+  kEnter,
+  kBackspace,
+  kDelete,
+  kTab,
+  kEscape,
+  kLeft,
+  kRight,
+  kUp,
+  kDown,
+  kHome,
+  kEnd,
+  kPageUp,
+  kPageDown,
   kCtrl,  // codepoint is the letter, 'a'..'z'
-  kF1, kF2, kF3, kF4, kF5, kF6, kF7, kF8, kF9, kF10,
+  kF1,
+  kF2,
+  kF3,
+  kF4,
+  kF5,
+  kF6,
+  kF7,
+  kF8,
+  kF9,
+  kF10,
 };
 
 struct KeyEvent {
@@ -37,7 +61,8 @@ struct KeyEvent {
 
 class Console {
  public:
-  // Shows UTF-8 text. '\n' ends a line; a small set of SGR escapes written by the core itself is understood or dropped.
+  // Shows UTF-8 text. '\n' ends a line; a small set of SGR escapes written by the core itself is
+  // understood or dropped.
   virtual void write(Str utf8) = 0;
   // The next key, or Key::kNone at once when there is none.
   [[nodiscard]] virtual KeyEvent poll_key() = 0;
@@ -45,7 +70,8 @@ class Console {
   [[nodiscard]] virtual KeyEvent wait_key() = 0;
   // Columns of the screen, at least 20.
   [[nodiscard]] virtual u32 n_column() const = 0;
-  // True once after each Esc or Ctrl-C that arrived during long work; other keys typed meanwhile are kept for wait_key.
+  // True once after each Esc or Ctrl-C that arrived during long work; other keys typed meanwhile
+  // are kept for wait_key.
   [[nodiscard]] virtual bool take_interrupt() = 0;
 
  protected:
@@ -75,7 +101,8 @@ class Pages {
   ~Pages() = default;
 };
 
-// Runs the tasks 0..n_task-1 of one job, on as many cores as the host has. Results never depend on who ran what.
+// Runs the tasks 0..n_task-1 of one job, on as many cores as the host has. Results never depend on
+// who ran what.
 class Workers {
  public:
   using Task = void (*)(void* job, u32 task);
@@ -111,7 +138,8 @@ struct FileEntry {
 // Named files. One file is open for reading at a time per OpenFile slot of the host.
 class Volume {
  public:
-  // Fills `out` with the model files (.gguf, .bin, .slm) of the root and of models/, of every volume; returns how many.
+  // Fills `out` with the model files (.gguf, .bin, .slm) of the root and of models/, of every
+  // volume; returns how many.
   [[nodiscard]] virtual u32 list_models(Span<FileEntry> out) = 0;
   // Opens a file for reading; the source stays valid until close() or until the host ends.
   // Errors: kNotFound, kIo.

@@ -1,8 +1,10 @@
-// Attention of one token with the online softmax over fixed tiles of 64 absolute positions (R14), in chunks of 1,024 (R15).
+// Attention of one token with the online softmax over fixed tiles of 64 absolute positions (R14),
+// in chunks of 1,024 (R15).
 //
-// Keys are stored with positions in the lanes, so 16 scores come from one sequential walk over head_dim; values with head
-// elements in the lanes, so each output element is one sequential walk over positions. Neither sum depends on how many tokens,
-// heads or cores are at work. The query heads that share a KV head go through a tile together and share its loads.
+// Keys are stored with positions in the lanes, so 16 scores come from one sequential walk over
+// head_dim; values with head elements in the lanes, so each output element is one sequential walk
+// over positions. Neither sum depends on how many tokens, heads or cores are at work. The query
+// heads that share a KV head go through a tile together and share its loads.
 
 // The running softmax of one query head: maximum, sum, and weighted values of the positions so far.
 struct HeadState {
@@ -15,15 +17,18 @@ constexpr u32 kMaxGroup = 64;  // query heads that may share one KV head
 
 LBM_LANE u32 pad_lanes(u32 n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
-// scores[64] of one query head over the tile that starts at `tile_pos`, for the groups of 16 positions that hold a visible one.
+// scores[64] of one query head over the tile that starts at `tile_pos`, for the groups of 16
+// positions that hold a visible one.
 template <class Load>
-LBM_LANE void tile_scores(const AttentionArgs& args, const f32* q, u32 tile_pos, u32 low, u32 high, f32* scores) {
+LBM_LANE void tile_scores(const AttentionArgs& args, const f32* q, u32 tile_pos, u32 low, u32 high,
+                          f32* scores) {
   const typename Load::Element* keys = reinterpret_cast<const typename Load::Element*>(args.keys);
   for (u32 g = low / kLanes; g * kLanes < high; ++g) {
     const typename Load::Element* row =
         keys + static_cast<usize>(tile_pos / kLanes + g) * args.head_dim * kLanes;
     F32x16 sum = f_zero();
-    for (u32 d = 0; d < args.head_dim; ++d) sum = sum + f_splat(q[d]) * Load::lanes(row + d * kLanes);
+    for (u32 d = 0; d < args.head_dim; ++d)
+      sum = sum + f_splat(q[d]) * Load::lanes(row + d * kLanes);
     f_store(scores + g * kLanes, sum * f_splat(args.scale));
   }
 }
@@ -37,7 +42,8 @@ LBM_LANE f32 tile_softmax(HeadState& state, f32* scores, u32 low, u32 high) {
   const f32 correction_input = state.max - max;
   F32x16 lanes = f_zero();
   for (u32 g = 0; g < kAttentionTile; g += kLanes) {
-    const F32x16 p = exp_f32(f_load(scores + g) - f_splat(max));  // a masked position gives +0, which adds nothing
+    const F32x16 p = exp_f32(f_load(scores + g) -
+                             f_splat(max));  // a masked position gives +0, which adds nothing
     f_store(scores + g, p);
     lanes = lanes + p;
   }
@@ -50,10 +56,11 @@ LBM_LANE f32 tile_softmax(HeadState& state, f32* scores, u32 low, u32 high) {
 
 // out = out * correction + sum over the visible positions of weight * value, in ascending order.
 template <class Load>
-LBM_LANE void tile_values(const AttentionArgs& args, HeadState* heads, const f32* weights, const f32* corrections,
-                          u32 tile_pos, u32 low, u32 high) {
+LBM_LANE void tile_values(const AttentionArgs& args, HeadState* heads, const f32* weights,
+                          const f32* corrections, u32 tile_pos, u32 low, u32 high) {
   const typename Load::Element* values =
-      reinterpret_cast<const typename Load::Element*>(args.values) + static_cast<usize>(tile_pos) * args.head_dim;
+      reinterpret_cast<const typename Load::Element*>(args.values) +
+      static_cast<usize>(tile_pos) * args.head_dim;
   for (u32 d = 0; d < args.head_dim; d += kLanes) {
     const u32 n = args.head_dim - d < kLanes ? args.head_dim - d : kLanes;
     for (u32 h = 0; h < args.n_group; ++h) {
@@ -61,7 +68,8 @@ LBM_LANE void tile_values(const AttentionArgs& args, HeadState* heads, const f32
       const f32* weight = weights + h * kAttentionTile;
       for (u32 j = low; j < high; ++j) {
         const typename Load::Element* row = values + static_cast<usize>(j) * args.head_dim + d;
-        out = out + f_splat(weight[j]) * (n == kLanes ? Load::lanes(row) : Load::lanes_first(row, n));
+        out =
+            out + f_splat(weight[j]) * (n == kLanes ? Load::lanes(row) : Load::lanes_first(row, n));
       }
       f_store(heads[h].out + d, out);
     }
@@ -69,14 +77,17 @@ LBM_LANE void tile_values(const AttentionArgs& args, HeadState* heads, const f32
 }
 
 template <class Load>
-void attention_chunk(const AttentionArgs& args, HeadState* heads, f32* weights, u32 begin, u32 end) {
+void attention_chunk(const AttentionArgs& args, HeadState* heads, f32* weights, u32 begin,
+                     u32 end) {
   f32 corrections[kMaxGroup];
-  for (u32 tile_pos = begin / kAttentionTile * kAttentionTile; tile_pos < end; tile_pos += kAttentionTile) {
+  for (u32 tile_pos = begin / kAttentionTile * kAttentionTile; tile_pos < end;
+       tile_pos += kAttentionTile) {
     const u32 low = begin > tile_pos ? begin - tile_pos : 0;
     const u32 high = end - tile_pos < kAttentionTile ? end - tile_pos : kAttentionTile;
     for (u32 h = 0; h < args.n_group; ++h) {
       f32* scores = weights + h * kAttentionTile;
-      tile_scores<Load>(args, args.q + static_cast<usize>(h) * args.head_dim, tile_pos, low, high, scores);
+      tile_scores<Load>(args, args.q + static_cast<usize>(h) * args.head_dim, tile_pos, low, high,
+                        scores);
       corrections[h] = tile_softmax(heads[h], scores, low, high);
     }
     tile_values<Load>(args, heads, weights, corrections, tile_pos, low, high);
@@ -92,7 +103,8 @@ LBM_LANE void merge_heads(HeadState& a, const HeadState& b, u32 padded) {
   f_store(scale_b, exp_f32(f_splat(b.max - max)));
   a.sum = a.sum * scale_a[0] + b.sum * scale_b[0];
   for (u32 d = 0; d < padded; d += kLanes) {
-    f_store(a.out + d, f_load(a.out + d) * f_splat(scale_a[0]) + f_load(b.out + d) * f_splat(scale_b[0]));
+    f_store(a.out + d,
+            f_load(a.out + d) * f_splat(scale_a[0]) + f_load(b.out + d) * f_splat(scale_b[0]));
   }
   a.max = max;
 }
@@ -113,7 +125,8 @@ void attention(const AttentionArgs& args) {
   HeadState merged[kMaxGroup];
   HeadState part[kMaxGroup];
   bool first = true;
-  for (u32 chunk = args.first_pos / kAttentionChunk * kAttentionChunk; chunk < args.end_pos; chunk += kAttentionChunk) {
+  for (u32 chunk = args.first_pos / kAttentionChunk * kAttentionChunk; chunk < args.end_pos;
+       chunk += kAttentionChunk) {
     const u32 begin = chunk > args.first_pos ? chunk : args.first_pos;
     const u32 end = chunk + kAttentionChunk < args.end_pos ? chunk + kAttentionChunk : args.end_pos;
     // The first partial result is where the merge starts from.

@@ -48,8 +48,8 @@ CpuFeatures detect_cpu_features() {
     const bool f16c = bit(one.ecx, 29);
     features.avx2 = ymm && bit(one.ecx, 28) && f16c && bit(seven.ebx, 5);
     features.avx_vnni = features.avx2 && bit(seven_one.eax, 4);
-    features.avx512 = zmm && features.avx2 && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 30) &&
-                      bit(seven.ebx, 31) && bit(seven.ecx, 11);
+    features.avx512 = zmm && features.avx2 && bit(seven.ebx, 16) && bit(seven.ebx, 17) &&
+                      bit(seven.ebx, 30) && bit(seven.ebx, 31) && bit(seven.ecx, 11);
     features.sha = bit(seven.ebx, 29) && bit(one.ecx, 19);
   }
   if (cpuid(0x80000000u, 0).eax >= 0x80000004u) {

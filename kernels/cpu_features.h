@@ -6,16 +6,16 @@
 namespace lbm {
 
 struct CpuFeatures {
-  bool avx2 = false;   // with F16C, and YMM state enabled in XCR0
-  bool avx512 = false; // F, BW, VL, DQ and VNNI, with ZMM state enabled
+  bool avx2 = false;    // with F16C, and YMM state enabled in XCR0
+  bool avx512 = false;  // F, BW, VL, DQ and VNNI, with ZMM state enabled
   bool avx_vnni = false;
   bool sha = false;
   bool hypervisor = false;
   char brand[49] = {};  // "Intel(R) Xeon(R) ...", may be empty
 };
 
-// Reads CPUID and XGETBV of the calling core. On bare metal every core enables its state first (efi/cpu_state).
-// Targets other than x86-64 report nothing.
+// Reads CPUID and XGETBV of the calling core. On bare metal every core enables its state first
+// (efi/cpu_state). Targets other than x86-64 report nothing.
 [[nodiscard]] CpuFeatures detect_cpu_features();
 
 }  // namespace lbm

@@ -1,8 +1,9 @@
 // Matrix times activations, once for every type and every instruction set (R5-R8).
 //
-// A pass takes kTiles row tiles and kTokens tokens through all columns: per 32 columns an exact integer dot product per row and
-// token, then unfused multiply and add into one f32 accumulator per row and token. Weights are read once per pass, in one
-// sequential stream; unpacking them is shared by the tokens, reading activations by the tiles. Neither count changes a bit.
+// A pass takes kTiles row tiles and kTokens tokens through all columns: per 32 columns an exact
+// integer dot product per row and token, then unfused multiply and add into one f32 accumulator per
+// row and token. Weights are read once per pass, in one sequential stream; unpacking them is shared
+// by the tokens, reading activations by the tiles. Neither count changes a bit.
 
 // Traits of a tile type: how to walk it and how to finish its dot product.
 template <class Tile>
@@ -38,9 +39,11 @@ struct TileTraits<TileQ8_0> {
   static constexpr bool kHasMin = false;
 };
 
-// The integer dot products of one block: kTiles tiles (tile_stride bytes apart) x kTokens activation blocks.
+// The integer dot products of one block: kTiles tiles (tile_stride bytes apart) x kTokens
+// activation blocks.
 template <class Tile, u32 kTiles, u32 kTokens>
-LBM_LANE void dot_small(const Tile* const (&tile)[kTiles], const ActivationBlock* const (&x)[kTokens],
+LBM_LANE void dot_small(const Tile* const (&tile)[kTiles],
+                        const ActivationBlock* const (&x)[kTokens],
                         I32x16 (&dot)[kTiles][kTokens]) {
   constexpr u32 kBits = TileTraits<Tile>::kBits;
   constexpr u32 kQuads = kBits == 4 ? kQuadsPerSum4 : kQuadsPerSum5;
@@ -82,7 +85,8 @@ LBM_LANE void dot_small(const Tile* const (&tile)[kTiles], const ActivationBlock
 }
 
 template <class Tile, u32 kTiles, u32 kTokens>
-LBM_LANE void dot_signed(const Tile* const (&tile)[kTiles], const ActivationBlock* const (&x)[kTokens],
+LBM_LANE void dot_signed(const Tile* const (&tile)[kTiles],
+                         const ActivationBlock* const (&x)[kTokens],
                          I32x16 (&dot)[kTiles][kTokens]) {
   for (u32 r = 0; r < kTiles; ++r) {
     for (u32 t = 0; t < kTokens; ++t) dot[r][t] = signed_start(x[t]->sum_low + x[t]->sum_high);
@@ -97,12 +101,14 @@ LBM_LANE void dot_signed(const Tile* const (&tile)[kTiles], const ActivationBloc
   }
 }
 
-// Decoding reads each weight once, straight from memory, faster than the hardware prefetcher follows: 4 KiB ahead keeps enough
-// lines under way. Tiles of a matrix follow each other, so the end of one fetches the start of the next.
+// Decoding reads each weight once, straight from memory, faster than the hardware prefetcher
+// follows: 4 KiB ahead keeps enough lines under way. Tiles of a matrix follow each other, so the
+// end of one fetches the start of the next.
 constexpr usize kPrefetchBytes = 4096;
 template <usize kBytes>
 LBM_LANE void prefetch(const void* p) {
-  for (usize at = 0; at < kBytes; at += 64) __builtin_prefetch(static_cast<const u8*>(p) + kPrefetchBytes + at);
+  for (usize at = 0; at < kBytes; at += 64)
+    __builtin_prefetch(static_cast<const u8*>(p) + kPrefetchBytes + at);
 }
 
 // One pass over all columns.
@@ -153,17 +159,20 @@ void quantized_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   }
 }
 
-// F32, F16 and BF16 weights take f32 activations: sequential over k from +0 (R8). Load is one of loads.inl.h.
+// F32, F16 and BF16 weights take f32 activations: sequential over k from +0 (R8). Load is one of
+// loads.inl.h.
 template <class Load, u32 kTiles, u32 kTokens>
 void plain_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   const typename Load::Element* tile[kTiles];
   const f32* x[kTokens];
   F32x16 acc[kTiles][kTokens];
   for (u32 r = 0; r < kTiles; ++r) {
-    tile[r] = reinterpret_cast<const typename Load::Element*>(args.tiles + (first_tile + r) * args.tile_stride);
+    tile[r] = reinterpret_cast<const typename Load::Element*>(args.tiles +
+                                                              (first_tile + r) * args.tile_stride);
     for (u32 t = 0; t < kTokens; ++t) acc[r][t] = f_zero();
   }
-  for (u32 t = 0; t < kTokens; ++t) x[t] = reinterpret_cast<const f32*>(args.x + (first_token + t) * args.x_stride);
+  for (u32 t = 0; t < kTokens; ++t)
+    x[t] = reinterpret_cast<const f32*>(args.x + (first_token + t) * args.x_stride);
   for (u32 k = 0; k < args.n_col; ++k) {
     for (u32 r = 0; r < kTiles; ++r) {
       const typename Load::Element* column = tile[r] + static_cast<usize>(k) * kTileRows;
@@ -199,7 +208,8 @@ struct Plain {
 template <class Kind, u32 kTiles, u32 kTokens>
 void all_tiles(const MatmulArgs& args, u32 first_tile, u32 end_tile, u32 token) {
   u32 tile = first_tile;
-  for (; tile + kTiles <= end_tile; tile += kTiles) Kind::template pass<kTiles, kTokens>(args, tile, token);
+  for (; tile + kTiles <= end_tile; tile += kTiles)
+    Kind::template pass<kTiles, kTokens>(args, tile, token);
   for (; tile < end_tile; ++tile) Kind::template pass<1, kTokens>(args, tile, token);
 }
 
@@ -210,13 +220,15 @@ void matmul(const MatmulArgs& args) {
     all_tiles<Kind, kDecodeTiles, 1>(args, args.first_tile, end, 0);
     return;
   }
-  // Tiles outside, tokens inside: a tile stays in the first-level cache while every token passes by.
+  // Tiles outside, tokens inside: a tile stays in the first-level cache while every token passes
+  // by.
   for (u32 tile = args.first_tile; tile < end; tile += kPrefillTiles) {
     const u32 last = tile + kPrefillTiles < end ? tile + kPrefillTiles : end;
     u32 token = 0;
     for (; token + kPrefillTokens <= args.n_token; token += kPrefillTokens) {
       all_tiles<Kind, kPrefillTiles, kPrefillTokens>(args, tile, last, token);
     }
-    for (; token < args.n_token; ++token) all_tiles<Kind, kPrefillTiles, 1>(args, tile, last, token);
+    for (; token < args.n_token; ++token)
+      all_tiles<Kind, kPrefillTiles, 1>(args, tile, last, token);
   }
 }

@@ -13,7 +13,8 @@ bool same_text(const char* a, const char* b) {
   return *a == *b;
 }
 
-// A stand-in for the work of a decode step: Q4_1, since nibble types are what people run, 64 rows of 512 columns.
+// A stand-in for the work of a decode step: Q4_1, since nibble types are what people run, 64 rows
+// of 512 columns.
 constexpr u32 kProbeColumns = 512;
 constexpr u32 kProbeTiles = 4;
 struct Probe {
@@ -33,11 +34,20 @@ MatmulArgs probe_args() {
     }
   }
   for (ActivationBlock& block : probe.x) {
-    for (u32 i = 0; i < kBlockSize; ++i) block.q[i] = static_cast<i8>(static_cast<i32>(i) * 7 - 100);
+    for (u32 i = 0; i < kBlockSize; ++i)
+      block.q[i] = static_cast<i8>(static_cast<i32>(i) * 7 - 100);
     block.d = block.sx = 0.5f;
   }
-  return {reinterpret_cast<const u8*>(probe.tiles), sizeof(probe.tiles[0]), kProbeColumns, 0, kProbeTiles,
-          reinterpret_cast<const u8*>(probe.x), sizeof(probe.x), 1, probe.y, kProbeTiles * kTileRows};
+  return {reinterpret_cast<const u8*>(probe.tiles),
+          sizeof(probe.tiles[0]),
+          kProbeColumns,
+          0,
+          kProbeTiles,
+          reinterpret_cast<const u8*>(probe.x),
+          sizeof(probe.x),
+          1,
+          probe.y,
+          kProbeTiles * kTileRows};
 }
 
 }  // namespace
@@ -65,7 +75,8 @@ const KernelTable* find_kernel_table(const CpuFeatures& features, const char* na
   return nullptr;
 }
 
-const KernelTable& fastest_kernel_table(const CpuFeatures& features, u64 (*now_us)(void* context), void* context) {
+const KernelTable& fastest_kernel_table(const CpuFeatures& features, u64 (*now_us)(void* context),
+                                        void* context) {
   constexpr u64 kBudgetUs = 3000;  // per table
   constexpr u32 kMaxRounds = 64;
   const KernelTable* tables[8];

@@ -1,4 +1,5 @@
-// The table of one instruction set, after its vocabulary and the kernels were included. LBM_TABLE_NAME is its name.
+// The table of one instruction set, after its vocabulary and the kernels were included.
+// LBM_TABLE_NAME is its name.
 
 constexpr KernelTable make_table() {
   KernelTable table = {};

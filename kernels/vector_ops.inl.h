@@ -1,6 +1,8 @@
-// The operations between matrix products: quantizing activations (R3), norms (R11), activations functions (R12), RoPE (R13).
+// The operations between matrix products: quantizing activations (R3), norms (R11), activations
+// functions (R12), RoPE (R13).
 
-// Rounds to nearest even and leaves the integer in the low byte: |v| <= 127 always fits the magic sum.
+// Rounds to nearest even and leaves the integer in the low byte: |v| <= 127 always fits the magic
+// sum.
 LBM_LANE bool quantize_block(const f32* x, ActivationBlock& out) {
   const F32x16 low = f_load(x);
   const F32x16 high = f_load(x + kLanes);
@@ -35,7 +37,8 @@ LBM_LANE bool quantize_block(const f32* x, ActivationBlock& out) {
 
 bool quantize_row(const f32* x, u32 n, ActivationBlock* out) {
   bool finite = true;
-  for (u32 b = 0; b < n / kBlockSize; ++b) finite = quantize_block(x + b * kBlockSize, out[b]) && finite;
+  for (u32 b = 0; b < n / kBlockSize; ++b)
+    finite = quantize_block(x + b * kBlockSize, out[b]) && finite;
   return finite;
 }
 
@@ -46,7 +49,9 @@ LBM_LANE void for_lanes(u32 n, F f) {
   for (; i + kLanes <= n; i += kLanes) f(i, kLanes);
   if (i < n) f(i, n - i);
 }
-LBM_LANE F32x16 load_lanes(const f32* p, u32 n) { return n == kLanes ? f_load(p) : f_load_first(p, n); }
+LBM_LANE F32x16 load_lanes(const f32* p, u32 n) {
+  return n == kLanes ? f_load(p) : f_load_first(p, n);
+}
 LBM_LANE void store_lanes(f32* p, F32x16 v, u32 n) {
   if (n == kLanes) {
     f_store(p, v);
@@ -64,7 +69,8 @@ void rms_norm(const f32* x, const f32* weight, u32 n, f32 eps, f32* y) {
   const f32 mean = fold(squares) / static_cast<f32>(n);
   const F32x16 scale = f_splat(1.0f / __builtin_sqrtf(mean + eps));
   for_lanes(n, [&](u32 i, u32 n_lane) {
-    store_lanes(y + i, (load_lanes(x + i, n_lane) * scale) * load_lanes(weight + i, n_lane), n_lane);
+    store_lanes(y + i, (load_lanes(x + i, n_lane) * scale) * load_lanes(weight + i, n_lane),
+                n_lane);
   });
 }
 

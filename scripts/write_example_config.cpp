@@ -1,4 +1,5 @@
-// Prints repl.cfg.example out of the table of the settings, so that the example can not fall behind them (`make example-config`).
+// Prints repl.cfg.example out of the table of the settings, so that the example can not fall behind
+// them (`make example-config`).
 #include <cstdio>
 
 #include "core/chat/settings.h"
@@ -7,7 +8,9 @@ namespace {
 
 class Printer final : public lbm::LineSink {
  public:
-  void on_line(lbm::Str line) override { std::printf("%.*s\n", static_cast<int>(line.size()), line.data()); }
+  void on_line(lbm::Str line) override {
+    std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
+  }
 };
 
 }  // namespace

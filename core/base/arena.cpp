@@ -18,7 +18,9 @@ Result<Span<u8>> Arena::take_raw(u64 bytes, const char* what, usize alignment) {
     range.used = start + static_cast<usize>(bytes);
     return Span<u8>(range.base + start, static_cast<usize>(bytes));
   }
-  return fail(ErrorCode::kOutOfMemory, "not enough memory, bytes needed").about(what).with(bytes, largest_free());
+  return fail(ErrorCode::kOutOfMemory, "not enough memory, bytes needed")
+      .about(what)
+      .with(bytes, largest_free());
 }
 
 Result<Span<u8>> Arena::take_bytes(u64 bytes, const char* what, usize alignment) {

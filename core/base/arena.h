@@ -1,8 +1,9 @@
 // Arena: memory of one lifetime, taken from front to back and given back all at once.
 //
-// On bare metal RAM has holes, so an arena may own several page ranges; no allocation straddles two of them. Lifetimes nest:
-// model > session > turn. A turn marks, takes and rewinds. After seal() every further allocation is a broken invariant, which
-// is how the tests prove that decoding allocates nothing.
+// On bare metal RAM has holes, so an arena may own several page ranges; no allocation straddles two
+// of them. Lifetimes nest: model > session > turn. A turn marks, takes and rewinds. After seal()
+// every further allocation is a broken invariant, which is how the tests prove that decoding
+// allocates nothing.
 #pragma once
 
 #include "core/base/arith.h"
@@ -26,11 +27,14 @@ class Arena {
   bool add_range(Span<u8> range);
 
   // `bytes` bytes, zeroed, in one range, first fit.
-  // Errors: kOutOfMemory  no range has that much left; nothing changes. `what` names the purpose in the message.
-  [[nodiscard]] Result<Span<u8>> take_bytes(u64 bytes, const char* what, usize alignment = kDefaultAlignment);
+  // Errors: kOutOfMemory  no range has that much left; nothing changes. `what` names the purpose in
+  // the message.
+  [[nodiscard]] Result<Span<u8>> take_bytes(u64 bytes, const char* what,
+                                            usize alignment = kDefaultAlignment);
 
   // The same without clearing, for what is overwritten at once (weights).
-  [[nodiscard]] Result<Span<u8>> take_raw(u64 bytes, const char* what, usize alignment = kDefaultAlignment);
+  [[nodiscard]] Result<Span<u8>> take_raw(u64 bytes, const char* what,
+                                          usize alignment = kDefaultAlignment);
 
   // `n` zeroed elements. T must be trivially copyable and have all-zero bytes as a valid value.
   template <class T>
@@ -49,7 +53,8 @@ class Arena {
   // One object, constructed in place; its destructor never runs.
   template <class T, class... Args>
   [[nodiscard]] Result<T*> make(const char* what, Args&&... args) {
-    Result<Span<u8>> raw = take_bytes(sizeof(T), what, alignof(T) > kDefaultAlignment ? alignof(T) : kDefaultAlignment);
+    Result<Span<u8>> raw = take_bytes(
+        sizeof(T), what, alignof(T) > kDefaultAlignment ? alignof(T) : kDefaultAlignment);
     if (!raw.ok()) return raw.error();
     return new (PlaceAt{raw.value().data()}) T(lbm::forward<Args>(args)...);
   }

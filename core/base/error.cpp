@@ -6,12 +6,12 @@ namespace lbm {
 namespace {
 
 constexpr Str kNames[] = {
-    "ok",        "truncated",   "bad_magic",        "bad_endian",    "bad_version",  "limit",
-    "bad_name",  "duplicate",   "bad_type",         "bad_alignment", "bad_shape",    "overflow",
-    "bad_offset", "overlap",    "missing",          "mismatch",      "bad_value",    "numeric",
-    "io",        "bad_hash",    "unsupported",      "invalid_argument", "out_of_memory",
-    "context_full", "not_rewindable", "not_found",  "cancelled",     "bad_syntax",   "template",
-    "read_only"};
+    "ok",          "truncated",        "bad_magic",     "bad_endian",   "bad_version",
+    "limit",       "bad_name",         "duplicate",     "bad_type",     "bad_alignment",
+    "bad_shape",   "overflow",         "bad_offset",    "overlap",      "missing",
+    "mismatch",    "bad_value",        "numeric",       "io",           "bad_hash",
+    "unsupported", "invalid_argument", "out_of_memory", "context_full", "not_rewindable",
+    "not_found",   "cancelled",        "bad_syntax",    "template",     "read_only"};
 static_assert(sizeof(kNames) / sizeof(kNames[0]) == kErrorCodeCount);
 
 }  // namespace
@@ -23,7 +23,8 @@ Str error_code_name(ErrorCode code) {
 
 Error& Error::about(Str name) {
   usize n = name.size() < kSubjectCapacity ? name.size() : kSubjectCapacity;
-  // A name comes from a hostile file and ends on a terminal: control and non-ASCII bytes are shown as '?'.
+  // A name comes from a hostile file and ends on a terminal: control and non-ASCII bytes are shown
+  // as '?'.
   for (usize i = 0; i < n; ++i) {
     const char c = name[i];
     subject[i] = (c >= ' ' && c <= '~') ? c : '?';

@@ -1,4 +1,5 @@
-// What went wrong, as data. An Error allocates nothing and becomes text only where a person reads it (format_error).
+// What went wrong, as data. An Error allocates nothing and becomes text only where a person reads
+// it (format_error).
 #pragma once
 
 #include "core/base/span.h"
@@ -6,7 +7,8 @@
 
 namespace lbm {
 
-// One enumerator for each way an input or the environment can fail. Spelled in messages as [truncated], [bad_magic] ...
+// One enumerator for each way an input or the environment can fail. Spelled in messages as
+// [truncated], [bad_magic] ...
 enum class ErrorCode : u8 {
   kOk,
   kTruncated,        // the bytes end before the structure does
@@ -64,7 +66,8 @@ struct Error {
   [[nodiscard]] Str subject_text() const { return {subject, subject_size}; }
 
   // Builders, so that the place of failure reads as one expression:
-  //   return fail(ErrorCode::kBadOffset, "offset beyond data").about(name).with(offset, limit).at(position);
+  //   return fail(ErrorCode::kBadOffset, "offset beyond data").about(name).with(offset,
+  //   limit).at(position);
   Error& about(Str name);
   Error& with(u64 new_value) {
     value = new_value;
@@ -86,7 +89,8 @@ struct Error {
 [[nodiscard]] Error fail(ErrorCode code, const char* what, const char* file = __builtin_FILE(),
                          u32 line = __builtin_LINE());
 
-// Writes "subject: what 912 (limit 900) at byte 77 [bad_offset]" into `out`; returns the part that was written.
+// Writes "subject: what 912 (limit 900) at byte 77 [bad_offset]" into `out`; returns the part that
+// was written.
 [[nodiscard]] Str format_error(const Error& error, Span<char> out);
 
 }  // namespace lbm

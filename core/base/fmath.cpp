@@ -23,7 +23,8 @@ namespace formula {
 #include "core/base/fmath.inl.h"
 }  // namespace formula
 
-constexpr f64 kLn2High = 6.93147180369123816490e-01;  // trailing zeros: n * kLn2High is exact for |n| < 2^20
+constexpr f64 kLn2High =
+    6.93147180369123816490e-01;  // trailing zeros: n * kLn2High is exact for |n| < 2^20
 constexpr f64 kLn2Low = 1.90821492927058770002e-10;
 constexpr f64 kMagic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
 
@@ -87,7 +88,8 @@ f64 exp_f64(f64 x) {
   return p * power_of_two_f64(first) * power_of_two_f64(whole - first);
 }
 
-// x = 2^k * f with f in [sqrt(1/2), sqrt(2)); log f = 2 atanh(s), s = (f - 1) / (f + 1), as a series in s^2.
+// x = 2^k * f with f in [sqrt(1/2), sqrt(2)); log f = 2 atanh(s), s = (f - 1) / (f + 1), as a
+// series in s^2.
 f64 log_f64(f64 x) {
   if (x != x || x < 0.0) return __builtin_nan("");
   if (x == 0.0) return -__builtin_inf();
@@ -114,7 +116,8 @@ f64 log_f64(f64 x) {
 
 f64 pow_f64(f64 base, f64 y) { return exp_f64(y * log_f64(base)); }
 
-// Range reduction by pi/2 in three parts of 33 bits each, so that n * part is exact for n < 2^20 and accurate beyond.
+// Range reduction by pi/2 in three parts of 33 bits each, so that n * part is exact for n < 2^20
+// and accurate beyond.
 SinCos sincos_f64(f64 x) {
   const f64 n = (x * 0.63661977236758134308 + kMagic) - kMagic;
   f64 r = x - n * 1.57079632673412561417e+00;
@@ -130,12 +133,13 @@ SinCos sincos_f64(f64 x) {
   }
 }
 
-// The compiler's builtin is the hardware instruction on every target we have, correctly rounded by IEEE-754.
+// The compiler's builtin is the hardware instruction on every target we have, correctly rounded by
+// IEEE-754.
 f64 sqrt_f64(f64 x) { return __builtin_sqrt(x); }
 f32 sqrt_f32(f32 x) { return __builtin_sqrtf(x); }
 
 f64 floor_f64(f64 x) {
-  constexpr f64 kAllWhole = 4503599627370496.0;  // 2^52: from here on there are no fractions
+  constexpr f64 kAllWhole = 4503599627370496.0;      // 2^52: from here on there are no fractions
   if (!(x < kAllWhole && x > -kAllWhole)) return x;  // infinities and NaN, too
   const f64 cut = static_cast<f64>(static_cast<i64>(x));
   return cut > x ? cut - 1.0 : cut;

@@ -1,4 +1,5 @@
-// The transcendental functions in f32, one formula each, over any lane type (R12). Included inside a namespace.
+// The transcendental functions in f32, one formula each, over any lane type (R12). Included inside
+// a namespace.
 //
 // F is float or a vector of floats; the including file supplies, for that F,
 //   + - * /  and unary use of splat<F>(c);
@@ -6,13 +7,15 @@
 //   power_of_two(I n): 2^n for -126 <= n <= 127;   half(I n): n / 2 rounded down;   I - I;
 //   select_less(a, b, x, y): x where a < b, else y (also where a or b is NaN).
 //
-// Nothing here is fused or reassociated, and all of it is add, multiply, divide and integer work, so scalar code, every vector
-// width and WASM give the same bits. Maximum errors are in docs/numerics.md and are measured by tests/base/fmath_test.cpp.
+// Nothing here is fused or reassociated, and all of it is add, multiply, divide and integer work,
+// so scalar code, every vector width and WASM give the same bits. Maximum errors are in
+// docs/numerics.md and are measured by tests/base/fmath_test.cpp.
 
 // e^x. +0 below -87.3, +infinity above 88.72, NaN stays NaN.
 //
-// n = round(x / ln 2) by adding 1.5 * 2^23, which leaves n in the low mantissa bits; r = x - n ln 2 in two steps, the first exact;
-// e^r by its polynomial on [-0.35, 0.35] (minimax coefficients of degree 7, S. Moshier's Cephes form); times 2^n in two exact steps.
+// n = round(x / ln 2) by adding 1.5 * 2^23, which leaves n in the low mantissa bits; r = x - n ln 2
+// in two steps, the first exact; e^r by its polynomial on [-0.35, 0.35] (minimax coefficients of
+// degree 7, S. Moshier's Cephes form); times 2^n in two exact steps.
 template <class F>
 LBM_LANE F exp_f32(F x) {
   const F magic = splat<F>(12582912.0f);

@@ -200,7 +200,8 @@ bool parse_f64(Str text, f64& out) {
   f64 value = static_cast<f64>(mantissa);
   f64 power = 1.0;
   const i32 steps = exponent < 0 ? -exponent : exponent;
-  // Powers of ten up to 22 are exact in f64, so one division or product rounds once in the usual range.
+  // Powers of ten up to 22 are exact in f64, so one division or product rounds once in the usual
+  // range.
   for (i32 k = 0; k < steps && k < 22; ++k) power *= 10.0;
   value = exponent < 0 ? value / power : value * power;
   for (i32 k = 22; k < steps; ++k) value = exponent < 0 ? value / 10.0 : value * 10.0;

@@ -4,8 +4,8 @@
 //   TextWriter out(line);
 //   out.print("{} tokens, {:.1} tok/s", n_token, rate);
 //
-// Fields: {} default, {:x} hexadecimal, {:.N} N decimals of a floating-point value, {:N} at least N columns wide (right-aligned
-// for numbers, left-aligned for text). "{{" is a brace.
+// Fields: {} default, {:x} hexadecimal, {:.N} N decimals of a floating-point value, {:N} at least N
+// columns wide (right-aligned for numbers, left-aligned for text). "{{" is a brace.
 #pragma once
 
 #include "core/base/span.h"
@@ -26,19 +26,19 @@ struct FormatArg {
   Str text;
 
   FormatArg(bool v) : kind(Kind::kText), as_unsigned(0), text(v ? "yes" : "no") {}  // NOLINT
-  FormatArg(char v) : kind(Kind::kChar), as_char(v) {}                             // NOLINT
-  FormatArg(int v) : kind(Kind::kSigned), as_signed(v) {}                          // NOLINT
-  FormatArg(long v) : kind(Kind::kSigned), as_signed(v) {}                         // NOLINT
-  FormatArg(long long v) : kind(Kind::kSigned), as_signed(v) {}                    // NOLINT
-  FormatArg(unsigned v) : as_unsigned(v) {}                                        // NOLINT
-  FormatArg(unsigned long v) : as_unsigned(v) {}                                   // NOLINT
-  FormatArg(unsigned long long v) : as_unsigned(v) {}                              // NOLINT
-  FormatArg(u8 v) : as_unsigned(v) {}                                              // NOLINT
-  FormatArg(u16 v) : as_unsigned(v) {}                                             // NOLINT
-  FormatArg(f64 v) : kind(Kind::kFloat), as_float(v) {}                            // NOLINT
-  FormatArg(f32 v) : kind(Kind::kFloat), as_float(static_cast<f64>(v)) {}          // NOLINT
-  FormatArg(Str v) : kind(Kind::kText), as_unsigned(0), text(v) {}                 // NOLINT
-  FormatArg(const char* v) : kind(Kind::kText), as_unsigned(0), text(v) {}         // NOLINT
+  FormatArg(char v) : kind(Kind::kChar), as_char(v) {}                              // NOLINT
+  FormatArg(int v) : kind(Kind::kSigned), as_signed(v) {}                           // NOLINT
+  FormatArg(long v) : kind(Kind::kSigned), as_signed(v) {}                          // NOLINT
+  FormatArg(long long v) : kind(Kind::kSigned), as_signed(v) {}                     // NOLINT
+  FormatArg(unsigned v) : as_unsigned(v) {}                                         // NOLINT
+  FormatArg(unsigned long v) : as_unsigned(v) {}                                    // NOLINT
+  FormatArg(unsigned long long v) : as_unsigned(v) {}                               // NOLINT
+  FormatArg(u8 v) : as_unsigned(v) {}                                               // NOLINT
+  FormatArg(u16 v) : as_unsigned(v) {}                                              // NOLINT
+  FormatArg(f64 v) : kind(Kind::kFloat), as_float(v) {}                             // NOLINT
+  FormatArg(f32 v) : kind(Kind::kFloat), as_float(static_cast<f64>(v)) {}           // NOLINT
+  FormatArg(Str v) : kind(Kind::kText), as_unsigned(0), text(v) {}                  // NOLINT
+  FormatArg(const char* v) : kind(Kind::kText), as_unsigned(0), text(v) {}          // NOLINT
 };
 
 class TextWriter {
@@ -82,10 +82,12 @@ class TextBuffer : public TextWriter {
   char storage_[kCapacity];
 };
 
-// Whole-string parses; false, and `out` untouched, when the text is anything but one number in range.
+// Whole-string parses; false, and `out` untouched, when the text is anything but one number in
+// range.
 [[nodiscard]] bool parse_u64(Str text, u64& out);
 [[nodiscard]] bool parse_i64(Str text, i64& out);
-// Decimal with optional fraction and exponent. Correct to 1 ulp of f64, which is enough for settings, not for weights.
+// Decimal with optional fraction and exponent. Correct to 1 ulp of f64, which is enough for
+// settings, not for weights.
 [[nodiscard]] bool parse_f64(Str text, f64& out);
 
 }  // namespace lbm

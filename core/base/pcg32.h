@@ -1,5 +1,6 @@
-// PCG32 (XSH-RR 64/32): the one random generator. One stream per purpose, so that no consumer disturbs another.
-// Source: M. E. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms", 2014; pcg-random.org.
+// PCG32 (XSH-RR 64/32): the one random generator. One stream per purpose, so that no consumer
+// disturbs another. Source: M. E. O'Neill, "PCG: A Family of Simple Fast Space-Efficient
+// Statistically Good Algorithms", 2014; pcg-random.org.
 #pragma once
 
 #include "core/base/types.h"

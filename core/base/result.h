@@ -1,4 +1,5 @@
-// Result<T>: a value or the Error that prevented it. Status: success or an Error. Both must be looked at.
+// Result<T>: a value or the Error that prevented it. Status: success or an Error. Both must be
+// looked at.
 #pragma once
 
 #include "core/base/error.h"
@@ -21,7 +22,7 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : ok_(true) { new (PlaceAt{&value_}) T(lbm::move(value)); }  // NOLINT
+  Result(T value) : ok_(true) { new (PlaceAt{&value_}) T(lbm::move(value)); }       // NOLINT
   Result(const Error& error) : ok_(false) { new (PlaceAt{&error_}) Error(error); }  // NOLINT
   Result(Result&& other) noexcept : ok_(other.ok_) {
     if (ok_) {

@@ -1,6 +1,7 @@
 // SHA-256 (FIPS 180-4). Identity of files and of logits; not a signature.
 //
-// The block function is an argument, so that a host may pass a faster one with the same result (kernel_table.h).
+// The block function is an argument, so that a host may pass a faster one with the same result
+// (kernel_table.h).
 #pragma once
 
 #include "core/base/span.h"
@@ -33,7 +34,8 @@ class Sha256 {
 
  private:
   Sha256BlockFn blocks_;
-  u32 state_[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  u32 state_[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   u8 buffer_[64] = {};
   u64 n_byte_ = 0;
 };

@@ -48,7 +48,8 @@ class Str {
 
   constexpr Str() = default;
   constexpr Str(const char* data, usize size) : data_(data), size_(size) {}
-  constexpr Str(const char* text) : data_(text), size_(__builtin_strlen(text)) {}  // NOLINT: literals
+  constexpr Str(const char* text)
+      : data_(text), size_(__builtin_strlen(text)) {}  // NOLINT: literals
   explicit Str(Span<const u8> bytes)
       : data_(reinterpret_cast<const char*>(bytes.data())), size_(bytes.size()) {}
 

@@ -1,4 +1,5 @@
-// Fixed-width names. The whole project counts in these; sizes of files are u64 everywhere, sizes in memory are usize.
+// Fixed-width names. The whole project counts in these; sizes of files are u64 everywhere, sizes in
+// memory are usize.
 #pragma once
 
 #include <stddef.h>

@@ -12,7 +12,9 @@ constexpr u64 kMinTurnBytes = 8 * kMiB;
 constexpr u64 kTurnBytesPerToken = 512;
 constexpr u32 kMinContext = 256;
 
-bool is_out_of_memory(const Status& status) { return status.error().code == ErrorCode::kOutOfMemory; }
+bool is_out_of_memory(const Status& status) {
+  return status.error().code == ErrorCode::kOutOfMemory;
+}
 
 }  // namespace
 
@@ -20,7 +22,7 @@ bool is_out_of_memory(const Status& status) { return status.error().code == Erro
 struct Engine::Slot {
   static constexpr u32 kMaxRanges = 64;
 
-  Arena meta;     // file tables, vocabulary, template, plan
+  Arena meta;  // file tables, vocabulary, template, plan
   Arena weights;
   Arena session_memory;
   Arena turn;
@@ -50,13 +52,17 @@ Status Engine::Slot::extend(Pages& pages, Arena& arena, u64 bytes, const char* w
     const u64 largest = pages.largest_free();
     const u64 wanted = missing < largest ? missing : largest;
     if (wanted < kMiB && wanted < missing) {
-      return fail(ErrorCode::kOutOfMemory, "not enough memory, bytes needed").about(what).with(bytes, bytes - missing);
+      return fail(ErrorCode::kOutOfMemory, "not enough memory, bytes needed")
+          .about(what)
+          .with(bytes, bytes - missing);
     }
-    if (n_range == kMaxRanges) return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
+    if (n_range == kMaxRanges)
+      return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
     Result<Span<u8>> range = pages.take(wanted, what);
     if (!range.ok()) return range.error();
     ranges[n_range++] = range.value();
-    if (!arena.add_range(range.value())) return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
+    if (!arena.add_range(range.value()))
+      return fail(ErrorCode::kOutOfMemory, "memory is in too many pieces").about(what);
     missing -= min_u64(missing, range.value().size());
   }
   return {};
@@ -77,14 +83,16 @@ void Engine::release(Slot* slot) {
   for (u32 i = n; i-- > 0;) pages_.give_back(ranges[i]);
 }
 
-Status Engine::load(ByteSource& source, Str name, const EngineOptions& options, LoadObserver* observer) {
+Status Engine::load(ByteSource& source, Str name, const EngineOptions& options,
+                    LoadObserver* observer) {
   had_to_evict_ = false;
   Result<Slot*> prepared = prepare(source, name, options);
   if (!prepared.ok()) return prepared.error();
   Slot* slot = prepared.value();
   Status status = take_memory(*slot, options);
   if (!status.ok() && is_out_of_memory(status) && slot_ != nullptr) {
-    // Everything but the weights of the new model is known to be sound: give up the old one for room.
+    // Everything but the weights of the new model is known to be sound: give up the old one for
+    // room.
     unload();
     had_to_evict_ = true;
     status = take_memory(*slot, options);
@@ -141,7 +149,8 @@ Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const Engin
 
 Status Engine::read_template(Slot& slot) {
   MetaValue text;
-  if (slot.file.find("tokenizer.chat_template", text) && text.type == MetaType::kString && !text.text.empty()) {
+  if (slot.file.find("tokenizer.chat_template", text) && text.type == MetaType::kString &&
+      !text.text.empty()) {
     const Arena::Mark mark = slot.meta.mark();
     Result<ChatTemplate*> own = ChatTemplate::parse(slot.meta, text.text);
     if (own.ok()) {
@@ -153,7 +162,8 @@ Status Engine::read_template(Slot& slot) {
     slot.meta.rewind(mark);
     char message[200];
     TextBuffer<300> note;
-    note.print("the model's chat template can not be used ({}); using ChatML", format_error(own.error(), message));
+    note.print("the model's chat template can not be used ({}); using ChatML",
+               format_error(own.error(), message));
     Result<Str> kept = slot.meta.take_text(note.text(), "template note");
     if (!kept.ok()) return kept.error();
     slot.template_note = kept.value();
@@ -171,8 +181,10 @@ Status Engine::take_memory(Slot& slot, const EngineOptions& options) {
   const u32 n_range = slot.n_range;
   Status status = slot.extend(pages_, slot.weights, slot.plan.n_byte, "weights");
   if (status.ok()) status = place_weights(slot.plan, slot.weights);
-  const u32 n_ctx = Session::effective_n_ctx(slot.model.config, {options.n_ctx, options.n_batch, options.kv});
-  const u64 turn_bytes = max_u64(max_u64(kMinTurnBytes, slot.plan.chunk_bytes + kMiB), n_ctx * kTurnBytesPerToken);
+  const u32 n_ctx =
+      Session::effective_n_ctx(slot.model.config, {options.n_ctx, options.n_batch, options.kv});
+  const u64 turn_bytes =
+      max_u64(max_u64(kMinTurnBytes, slot.plan.chunk_bytes + kMiB), n_ctx * kTurnBytesPerToken);
   if (status.ok()) status = slot.extend(pages_, slot.turn, turn_bytes, "work memory of a turn");
   if (status.ok()) status = take_session_memory(slot, options);
   if (status.ok()) return status;
@@ -199,7 +211,8 @@ Status Engine::take_session_memory(Slot& slot, const EngineOptions& options) {
   }
 }
 
-Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options, LoadObserver* observer) {
+Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options,
+                    LoadObserver* observer) {
   const Arena::Mark mark = slot.turn.mark();
   Result<Span<u8>> chunk = slot.turn.take_raw(slot.plan.chunk_bytes, "load chunk");
   if (!chunk.ok()) return chunk.error();
@@ -212,8 +225,8 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
       return static_cast<LoadObserver*>(context)->on_progress(n_done, n_total);
     };
   }
-  const Status status =
-      read_weights(slot.plan, slot.file, source, chunk.value(), options.hash_file ? &sha : nullptr, progress);
+  const Status status = read_weights(slot.plan, slot.file, source, chunk.value(),
+                                     options.hash_file ? &sha : nullptr, progress);
   slot.turn.rewind(mark);
   if (!status.ok()) return status;
   if (options.hash_file) slot.file_hash = sha.finish();

@@ -1,8 +1,10 @@
-// Engine: a loaded model with everything a chat needs around it. Loads, switches and gives back memory.
+// Engine: a loaded model with everything a chat needs around it. Loads, switches and gives back
+// memory.
 //
-// Order of a load: header and metadata are checked, the configuration is read, the tokenizer is built, memory is planned, and
-// only then are weights read. A file that fails any check leaves the model that was loaded usable. Where old and new do not fit
-// together in memory, everything except the weights of the new one is checked first, then the old one is given up (`evicted`).
+// Order of a load: header and metadata are checked, the configuration is read, the tokenizer is
+// built, memory is planned, and only then are weights read. A file that fails any check leaves the
+// model that was loaded usable. Where old and new do not fit together in memory, everything except
+// the weights of the new one is checked first, then the old one is given up (`evicted`).
 #pragma once
 
 #include "core/base/arena.h"
@@ -19,7 +21,7 @@
 namespace lbm {
 
 struct EngineOptions {
-  u32 n_ctx = 0;          // 0: min(n_ctx_train, 4096), less where memory is short
+  u32 n_ctx = 0;  // 0: min(n_ctx_train, 4096), less where memory is short
   u32 n_batch = 32;
   KvType kv = KvType::kF16;
   bool hash_file = true;  // SHA-256 of the whole file while it is read
@@ -37,15 +39,18 @@ class LoadObserver {
 
 class Engine {
  public:
-  Engine(Pages& pages, Workers& workers, const KernelTable& kernels) : pages_(pages), workers_(workers), kernels_(kernels) {}
+  Engine(Pages& pages, Workers& workers, const KernelTable& kernels)
+      : pages_(pages), workers_(workers), kernels_(kernels) {}
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   // Loads the model in `source`, replacing the one that is loaded; `name` is kept for messages.
-  // Errors: those of ModelFile::open, read_config, Tokenizer::create and bind_weights; kOutOfMemory with needed and free bytes;
-  // kCancelled. The previous model stays loaded after any error, unless had_to_evict() says otherwise.
-  [[nodiscard]] Status load(ByteSource& source, Str name, const EngineOptions& options, LoadObserver* observer);
+  // Errors: those of ModelFile::open, read_config, Tokenizer::create and bind_weights; kOutOfMemory
+  // with needed and free bytes; kCancelled. The previous model stays loaded after any error, unless
+  // had_to_evict() says otherwise.
+  [[nodiscard]] Status load(ByteSource& source, Str name, const EngineOptions& options,
+                            LoadObserver* observer);
   void unload();
 
   [[nodiscard]] bool loaded() const { return slot_ != nullptr; }
@@ -58,7 +63,8 @@ class Engine {
   [[nodiscard]] const Model& model() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
   [[nodiscard]] Session& session();
-  // The model's own template, or the built-in ChatML where it has none or one that does not parse (template_note() says so).
+  // The model's own template, or the built-in ChatML where it has none or one that does not parse
+  // (template_note() says so).
   [[nodiscard]] const ChatTemplate& chat_template() const;
   [[nodiscard]] bool has_own_template() const;
   [[nodiscard]] Str template_note() const;
@@ -75,11 +81,13 @@ class Engine {
  private:
   struct Slot;  // one loaded model with its memory
   [[nodiscard]] Result<Slot*> prepare(ByteSource& source, Str name, const EngineOptions& options);
-  [[nodiscard]] Status read_tables(Slot& slot, ByteSource& source, Str name, const EngineOptions& options);
+  [[nodiscard]] Status read_tables(Slot& slot, ByteSource& source, Str name,
+                                   const EngineOptions& options);
   [[nodiscard]] Status read_template(Slot& slot);
   [[nodiscard]] Status take_memory(Slot& slot, const EngineOptions& options);
   [[nodiscard]] Status take_session_memory(Slot& slot, const EngineOptions& options);
-  [[nodiscard]] Status fill(Slot& slot, ByteSource& source, const EngineOptions& options, LoadObserver* observer);
+  [[nodiscard]] Status fill(Slot& slot, ByteSource& source, const EngineOptions& options,
+                            LoadObserver* observer);
   void release(Slot* slot);
 
   Pages& pages_;

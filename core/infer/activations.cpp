@@ -3,7 +3,8 @@
 namespace lbm {
 namespace {
 
-// Visits every buffer with its width and number of rows; the one description of what create() takes and bytes_needed() sums.
+// Visits every buffer with its width and number of rows; the one description of what create() takes
+// and bytes_needed() sums.
 template <class Visit>
 void for_each_rows(Activations& a, const ModelConfig& c, u32 n_batch, Visit visit) {
   visit(a.x, c.n_embd, n_batch);
@@ -31,14 +32,16 @@ u64 Activations::bytes_needed(const ModelConfig& config, u32 n_batch, u32 n_work
   Activations plan;
   u64 sum = 0;
   const auto add = [&sum](u64 n_byte) { sum += align_up(n_byte, Arena::kDefaultAlignment); };
-  for_each_rows(plan, config, n_batch,
-                [&](ActivationRows&, u32 width, u32 n_row) { add(n_row * align_up(width, 16) * sizeof(f32)); });
+  for_each_rows(plan, config, n_batch, [&](ActivationRows&, u32 width, u32 n_row) {
+    add(n_row * align_up(width, 16) * sizeof(f32));
+  });
   add(n_batch * blocks_per_row(config) * sizeof(ActivationBlock));
   add(n_worker * scratch_floats(config) * sizeof(f32));
   return sum;
 }
 
-Result<Activations> Activations::create(Arena& arena, const ModelConfig& config, u32 n_batch, u32 n_worker) {
+Result<Activations> Activations::create(Arena& arena, const ModelConfig& config, u32 n_batch,
+                                        u32 n_worker) {
   Activations a;
   Status status;
   for_each_rows(a, config, n_batch, [&](ActivationRows& rows, u32 width, u32 n_row) {
@@ -52,7 +55,8 @@ Result<Activations> Activations::create(Arena& arena, const ModelConfig& config,
   });
   if (!status.ok()) return status.error();
   a.quantized_stride = static_cast<usize>(blocks_per_row(config));
-  Result<Span<ActivationBlock>> blocks = arena.take<ActivationBlock>(n_batch * blocks_per_row(config), "activations");
+  Result<Span<ActivationBlock>> blocks =
+      arena.take<ActivationBlock>(n_batch * blocks_per_row(config), "activations");
   if (!blocks.ok()) return blocks.error();
   a.quantized = blocks.value().data();
   a.attention_scratch_stride = static_cast<usize>(scratch_floats(config));

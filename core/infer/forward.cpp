@@ -14,7 +14,8 @@ void parallel(Workers& workers, u32 n_task, const F& f) {
     return;
   }
   const Workers::Task call = [](void* job, u32 task) { (*static_cast<const F*>(job))(task); };
-  workers.run(call, const_cast<F*>(&f), n_task);  // NOLINT: the pool passes a void*, f is only called
+  workers.run(call, const_cast<F*>(&f),
+              n_task);  // NOLINT: the pool passes a void*, f is only called
 }
 
 bool is_quantized(const Matrix& matrix) { return dtype_traits(matrix.dtype).block_size != 1; }
@@ -26,22 +27,25 @@ void add_bias(const KernelTable& kernels, f32* out, const f32* bias, u32 n) {
 
 }  // namespace
 
-u64 Forward::bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_ctx, u32 n_worker) {
-  return align_up(sizeof(Forward), Arena::kDefaultAlignment) + KvCache::bytes_needed(config, n_ctx, params.kv) +
+u64 Forward::bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_ctx,
+                          u32 n_worker) {
+  return align_up(sizeof(Forward), Arena::kDefaultAlignment) +
+         KvCache::bytes_needed(config, n_ctx, params.kv) +
          align_up(Rope::bytes_needed(config.rope), Arena::kDefaultAlignment) +
          Activations::bytes_needed(config, params.n_batch, n_worker * kTasksPerWorker);
 }
 
-Result<Forward*> Forward::create(Arena& arena, const Model& model, const SessionParams& params, u32 n_ctx,
-                                 const KernelTable& kernels, Workers& workers) {
+Result<Forward*> Forward::create(Arena& arena, const Model& model, const SessionParams& params,
+                                 u32 n_ctx, const KernelTable& kernels, Workers& workers) {
   Result<Rope> rope = Rope::create(arena, model.config.rope, model.weights.rope_freqs);
   if (!rope.ok()) return rope.error();
-  Result<Activations> buffers =
-      Activations::create(arena, model.config, params.n_batch, workers.n_worker() * kTasksPerWorker);
+  Result<Activations> buffers = Activations::create(arena, model.config, params.n_batch,
+                                                    workers.n_worker() * kTasksPerWorker);
   if (!buffers.ok()) return buffers.error();
   Result<KvCache> cache = KvCache::create(arena, model.config, n_ctx, params.kv);
   if (!cache.ok()) return cache.error();
-  return arena.make<Forward>("forward pass", model, kernels, workers, cache.value(), rope.value(), buffers.value());
+  return arena.make<Forward>("forward pass", model, kernels, workers, cache.value(), rope.value(),
+                             buffers.value());
 }
 
 Status Forward::run(Span<const u32> tokens, u32 first_pos, Session::Interrupt interrupt) {
@@ -55,7 +59,8 @@ Status Forward::run(Span<const u32> tokens, u32 first_pos, Session::Interrupt in
     }
     attention_block(layer);
     ffn_block(layer);
-    if (!finite_) return fail(ErrorCode::kNumeric, "NaN or infinity in the activations of layer").with(layer);
+    if (!finite_)
+      return fail(ErrorCode::kNumeric, "NaN or infinity in the activations of layer").with(layer);
   }
   return {};
 }
@@ -108,7 +113,8 @@ void Forward::embed(Span<const u32> tokens) {
 void Forward::norm(const f32* weight, bool quantized) {
   const ModelConfig& c = model_.config;
   parallel(workers_, n_token_, [&](u32 token) {
-    kernels_.rms_norm(buffers_.x.row(token), weight, c.n_embd, c.rms_eps, buffers_.normed.row(token));
+    kernels_.rms_norm(buffers_.x.row(token), weight, c.n_embd, c.rms_eps,
+                      buffers_.normed.row(token));
     if (quantized) quantize_row(token, buffers_.normed.row(token), c.n_embd);
   });
 }
@@ -123,7 +129,8 @@ void Forward::quantize_row(u32 token, const f32* row, u32 n_col) {
   }
 }
 
-// The tiles of all matrices are one list, cut into equal stretches: one region for q, k and v, one for gate and up.
+// The tiles of all matrices are one list, cut into equal stretches: one region for q, k and v, one
+// for gate and up.
 void Forward::multiply(const MatmulGroup& group, const ActivationRows& input) {
   u32 n_tile = 0;
   for (u32 i = 0; i < group.n; ++i) n_tile += group.matrices[i]->n_tile();
@@ -135,15 +142,16 @@ void Forward::multiply(const MatmulGroup& group, const ActivationRows& input) {
     for (u32 i = 0; i < group.n && end != 0; ++i) {
       const Matrix& matrix = *group.matrices[i];
       const u32 own = matrix.n_tile();
-      if (begin < own) multiply_tiles(matrix, *group.outputs[i], input, begin, min_u32(end, own) - begin);
+      if (begin < own)
+        multiply_tiles(matrix, *group.outputs[i], input, begin, min_u32(end, own) - begin);
       begin = begin > own ? begin - own : 0;
       end = end > own ? end - own : 0;
     }
   });
 }
 
-void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output, const ActivationRows& input, u32 first,
-                             u32 n_tile) const {
+void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output,
+                             const ActivationRows& input, u32 first, u32 n_tile) const {
   const bool quantized = is_quantized(matrix);
   const MatmulArgs args = {
       matrix.tiles,
@@ -151,7 +159,8 @@ void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output,
       matrix.n_col,
       first,
       n_tile,
-      quantized ? reinterpret_cast<const u8*>(buffers_.quantized) : reinterpret_cast<const u8*>(input.data),
+      quantized ? reinterpret_cast<const u8*>(buffers_.quantized)
+                : reinterpret_cast<const u8*>(input.data),
       quantized ? buffers_.quantized_stride * sizeof(ActivationBlock) : input.stride * sizeof(f32),
       n_token_,
       output.data,
@@ -162,7 +171,8 @@ void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output,
 void Forward::rotate_and_store(u32 layer) {
   const LayerWeights& w = model_.weights.layers[layer];
   const ModelConfig& c = model_.config;
-  const auto rotate = c.rope.layout == RopeLayout::kNeighbours ? kernels_.rope_neighbours : kernels_.rope_halves;
+  const auto rotate =
+      c.rope.layout == RopeLayout::kNeighbours ? kernels_.rope_neighbours : kernels_.rope_halves;
   parallel(workers_, n_token_, [&](u32 token) {
     f32* q = buffers_.q.row(token);
     f32* k = buffers_.k.row(token);
@@ -174,7 +184,8 @@ void Forward::rotate_and_store(u32 layer) {
     for (u32 head = 0; head < c.n_head; ++head) rotate(q + head * c.head_dim, angles, c.rope.n_rot);
     for (u32 head = 0; head < c.n_head_kv; ++head) {
       rotate(k + head * c.head_dim, angles, c.rope.n_rot);
-      cache_.store(kernels_, layer, head, first_pos_ + token, k + head * c.head_dim, v + head * c.head_dim);
+      cache_.store(kernels_, layer, head, first_pos_ + token, k + head * c.head_dim,
+                   v + head * c.head_dim);
     }
   });
 }
@@ -185,15 +196,17 @@ void Forward::attend(u32 layer) {
   const u32 n_item = n_token_ * c.n_head_kv;
   const u32 n_task = min_u32(n_item, workers_.n_worker() * kTasksPerWorker);
   const u32 n_group = c.n_head / c.n_head_kv;
-  const auto kernel = cache_.type() == KvType::kF16 ? kernels_.attention_f16 : kernels_.attention_f32;
+  const auto kernel =
+      cache_.type() == KvType::kF16 ? kernels_.attention_f16 : kernels_.attention_f32;
   parallel(workers_, n_task, [&](u32 task) {
     for (u32 item = task; item < n_item; item += n_task) {
       const u32 token = item / c.n_head_kv;
       const u32 head = item % c.n_head_kv;
       const usize first_value = static_cast<usize>(head) * n_group * c.head_dim;
-      kernel({buffers_.q.row(token) + first_value, cache_.keys(layer, head), cache_.values(layer, head), c.head_dim,
-              n_group, 0, first_pos_ + token + 1, c.attention_scale, buffers_.attended.row(token) + first_value,
-              c.head_dim, buffers_.attention_scratch + task * buffers_.attention_scratch_stride});
+      kernel({buffers_.q.row(token) + first_value, cache_.keys(layer, head),
+              cache_.values(layer, head), c.head_dim, n_group, 0, first_pos_ + token + 1,
+              c.attention_scale, buffers_.attended.row(token) + first_value, c.head_dim,
+              buffers_.attention_scratch + task * buffers_.attention_scratch_stride});
     }
   });
 }
@@ -214,7 +227,8 @@ Result<Span<const f32>> Forward::logits(u32 index) {
   // From here on the batch is the one row that is asked for.
   n_token_ = 1;
   first_pos_ = first_pos + index;
-  kernels_.rms_norm(buffers_.x.row(index), model_.weights.output_norm, c.n_embd, c.rms_eps, buffers_.normed.row(0));
+  kernels_.rms_norm(buffers_.x.row(index), model_.weights.output_norm, c.n_embd, c.rms_eps,
+                    buffers_.normed.row(0));
   trace(TraceSink::kNoLayer, "output_norm", buffers_.normed, c.n_embd);
   if (is_quantized(model_.weights.output)) quantize_row(0, buffers_.normed.row(0), c.n_embd);
   multiply({{&model_.weights.output}, {&buffers_.logits}, 1}, buffers_.normed);
@@ -222,12 +236,15 @@ Result<Span<const f32>> Forward::logits(u32 index) {
   n_token_ = n_token;
   first_pos_ = first_pos;
   if (!finite_ || !kernels_.all_finite(buffers_.logits.data, c.n_vocab)) {
-    return fail(ErrorCode::kNumeric, "NaN or infinity in the logits at position").with(first_pos + index);
+    return fail(ErrorCode::kNumeric, "NaN or infinity in the logits at position")
+        .with(first_pos + index);
   }
   return last_logits();
 }
 
-Span<const f32> Forward::last_logits() const { return {buffers_.logits.data, model_.config.n_vocab}; }
+Span<const f32> Forward::last_logits() const {
+  return {buffers_.logits.data, model_.config.n_vocab};
+}
 
 void Forward::trace(u32 layer, Str operation, const ActivationRows& rows, u32 n_value) {
   if (trace_ == nullptr) return;

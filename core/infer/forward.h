@@ -1,7 +1,7 @@
 // The forward pass of a transformer over a batch of tokens: one page of named operations, in order.
 //
-// Work is shared out by rows of matrices, by heads and by tokens, never inside a sum, so neither the batch nor the number of
-// cores changes a bit (docs/numerics.md).
+// Work is shared out by rows of matrices, by heads and by tokens, never inside a sum, so neither
+// the batch nor the number of cores changes a bit (docs/numerics.md).
 #pragma once
 
 #include "core/base/arena.h"
@@ -17,12 +17,14 @@ namespace lbm {
 
 class Forward {
  public:
-  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_ctx, u32 n_worker);
-  [[nodiscard]] static Result<Forward*> create(Arena& arena, const Model& model, const SessionParams& params, u32 n_ctx,
+  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params,
+                                        u32 n_ctx, u32 n_worker);
+  [[nodiscard]] static Result<Forward*> create(Arena& arena, const Model& model,
+                                               const SessionParams& params, u32 n_ctx,
                                                const KernelTable& kernels, Workers& workers);
 
-  // Runs tokens [1..n_batch] at positions first_pos and up through all layers; their keys and values enter the cache.
-  // Errors: kNumeric with the layer; kCancelled.
+  // Runs tokens [1..n_batch] at positions first_pos and up through all layers; their keys and
+  // values enter the cache. Errors: kNumeric with the layer; kCancelled.
   [[nodiscard]] Status run(Span<const u32> tokens, u32 first_pos, Session::Interrupt interrupt);
 
   // Logits of token `index` of the batch that ran last, [n_vocab]; valid until the next call.
@@ -43,9 +45,14 @@ class Forward {
     u32 n;
   };
 
-  Forward(const Model& model, const KernelTable& kernels, Workers& workers, const KvCache& cache, const Rope& rope,
-          const Activations& buffers)
-      : model_(model), kernels_(kernels), workers_(workers), cache_(cache), rope_(rope), buffers_(buffers) {}
+  Forward(const Model& model, const KernelTable& kernels, Workers& workers, const KvCache& cache,
+          const Rope& rope, const Activations& buffers)
+      : model_(model),
+        kernels_(kernels),
+        workers_(workers),
+        cache_(cache),
+        rope_(rope),
+        buffers_(buffers) {}
 
   void attention_block(u32 layer);
   void ffn_block(u32 layer);
@@ -55,8 +62,8 @@ class Forward {
   void quantize(const ActivationRows& rows, u32 n_col);
   void quantize_row(u32 token, const f32* row, u32 n_col);
   void multiply(const MatmulGroup& group, const ActivationRows& input);
-  void multiply_tiles(const Matrix& matrix, const ActivationRows& output, const ActivationRows& input, u32 first,
-                      u32 n_tile) const;
+  void multiply_tiles(const Matrix& matrix, const ActivationRows& output,
+                      const ActivationRows& input, u32 first, u32 n_tile) const;
   // Biases and RoPE of q and k; k and v enter the cache.
   void rotate_and_store(u32 layer);
   void attend(u32 layer);
@@ -71,9 +78,9 @@ class Forward {
   Rope rope_;
   Activations buffers_;
   TraceSink* trace_ = nullptr;
-  u32 n_token_ = 0;    // of the batch at work
+  u32 n_token_ = 0;  // of the batch at work
   u32 first_pos_ = 0;
-  bool finite_ = true; // false once a value that must be quantized was NaN or infinite
+  bool finite_ = true;  // false once a value that must be quantized was NaN or infinite
 };
 
 }  // namespace lbm

@@ -14,8 +14,9 @@ u64 value_head_bytes(const ModelConfig& c, u32 n_ctx, KvType type) {
 }  // namespace
 
 u64 KvCache::bytes_needed(const ModelConfig& config, u32 n_ctx, KvType type) {
-  const u64 per_layer = align_up(config.n_head_kv * key_head_bytes(config, n_ctx, type), Arena::kDefaultAlignment) +
-                        align_up(config.n_head_kv * value_head_bytes(config, n_ctx, type), Arena::kDefaultAlignment);
+  const u64 per_layer =
+      align_up(config.n_head_kv * key_head_bytes(config, n_ctx, type), Arena::kDefaultAlignment) +
+      align_up(config.n_head_kv * value_head_bytes(config, n_ctx, type), Arena::kDefaultAlignment);
   return config.n_layer * (per_layer + sizeof(Layer)) + Arena::kDefaultAlignment;
 }
 
@@ -29,7 +30,8 @@ Result<KvCache> KvCache::create(Arena& arena, const ModelConfig& config, u32 n_c
   if (!layers.ok()) return layers.error();
   cache.layers_ = layers.value();
   for (Layer& layer : cache.layers_) {
-    // Cleared: the lanes of a group of 16 positions beyond the last one are computed with, then masked.
+    // Cleared: the lanes of a group of 16 positions beyond the last one are computed with, then
+    // masked.
     Result<Span<u8>> keys = arena.take_bytes(config.n_head_kv * cache.key_stride_, "KV cache");
     if (!keys.ok()) return keys.error();
     Result<Span<u8>> values = arena.take_bytes(config.n_head_kv * cache.value_stride_, "KV cache");
@@ -39,7 +41,8 @@ Result<KvCache> KvCache::create(Arena& arena, const ModelConfig& config, u32 n_c
   return cache;
 }
 
-void KvCache::store(const KernelTable& kernels, u32 layer, u32 head, u32 pos, const f32* key, const f32* value) {
+void KvCache::store(const KernelTable& kernels, u32 layer, u32 head, u32 pos, const f32* key,
+                    const f32* value) {
   u8* keys = layers_[layer].keys + head * key_stride_;
   u8* values = layers_[layer].values + head * value_stride_;
   if (type_ == KvType::kF16) {
@@ -47,9 +50,11 @@ void KvCache::store(const KernelTable& kernels, u32 layer, u32 head, u32 pos, co
     kernels.store_value_f16(value, head_dim_, reinterpret_cast<u16*>(values), pos);
     return;
   }
-  f32* key_row = reinterpret_cast<f32*>(keys) + static_cast<usize>(pos / kTileRows) * head_dim_ * kTileRows + pos % kTileRows;
+  f32* key_row = reinterpret_cast<f32*>(keys) +
+                 static_cast<usize>(pos / kTileRows) * head_dim_ * kTileRows + pos % kTileRows;
   for (u32 d = 0; d < head_dim_; ++d) key_row[d * kTileRows] = key[d];
-  __builtin_memcpy(reinterpret_cast<f32*>(values) + static_cast<usize>(pos) * head_dim_, value, head_dim_ * sizeof(f32));
+  __builtin_memcpy(reinterpret_cast<f32*>(values) + static_cast<usize>(pos) * head_dim_, value,
+                   head_dim_ * sizeof(f32));
 }
 
 }  // namespace lbm

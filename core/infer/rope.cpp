@@ -9,7 +9,8 @@ constexpr f64 kPi = 3.14159265358979323846;
 
 // The dimension whose wavelength makes `n_turn` full turns over the original context.
 f64 correction_dim(const RopeConfig& c, f64 n_turn) {
-  return static_cast<f64>(c.n_rot) * log_f64(static_cast<f64>(c.n_ctx_orig) / (n_turn * 2.0 * kPi)) /
+  return static_cast<f64>(c.n_rot) *
+         log_f64(static_cast<f64>(c.n_ctx_orig) / (n_turn * 2.0 * kPi)) /
          (2.0 * log_f64(c.freq_base));
 }
 
@@ -34,7 +35,8 @@ Result<Rope> Rope::create(Arena& arena, const RopeConfig& config, const f32* fac
   if (!frequencies.ok()) return frequencies.error();
   rope.frequencies_ = frequencies.value();
   for (u32 pair = 0; pair < config.n_rot / 2; ++pair) {
-    f64 own = pow_f64(config.freq_base, -2.0 * static_cast<f64>(pair) / static_cast<f64>(config.n_rot));
+    f64 own =
+        pow_f64(config.freq_base, -2.0 * static_cast<f64>(pair) / static_cast<f64>(config.n_rot));
     if (factors != nullptr) own = own / static_cast<f64>(factors[pair]);
     const f64 scaled = own * config.freq_scale;
     f64 frequency = scaled;

@@ -13,7 +13,8 @@ struct Order {
   }
 };
 
-// Restores the heap property below `root`: the parent comes after its children in the order, so the root is the last one.
+// Restores the heap property below `root`: the parent comes after its children in the order, so the
+// root is the last one.
 void sift_down(Span<u32> heap, usize root, const Order& order) {
   for (;;) {
     usize child = 2 * root + 1;
@@ -27,7 +28,8 @@ void sift_down(Span<u32> heap, usize root, const Order& order) {
   }
 }
 
-// Leaves the first `n` candidates of all scores in `heap`, sorted. A heap of the best so far, then heapsort: O(n_vocab log n).
+// Leaves the first `n` candidates of all scores in `heap`, sorted. A heap of the best so far, then
+// heapsort: O(n_vocab log n).
 void select_first(Span<u32> heap, Span<const f32> scores) {
   const Order order{scores};
   const usize n = heap.size();
@@ -59,7 +61,8 @@ Result<Sampler*> Sampler::create(Arena& arena, u32 n_vocab) {
   if (!weights.ok()) return weights.error();
   Result<Span<u32>> history = arena.take<u32>(kMaxRepeatLastN, "sampler");
   if (!history.ok()) return history.error();
-  return arena.make<Sampler>("sampler", scores.value(), order.value(), weights.value(), history.value());
+  return arena.make<Sampler>("sampler", scores.value(), order.value(), weights.value(),
+                             history.value());
 }
 
 void Sampler::set_params(const SamplerParams& params) {
@@ -89,13 +92,15 @@ void Sampler::penalize_repeats() {
   }
 }
 
-// Weights of the candidates in order, relative to the first, at the temperature; returns how many top-p and min-p leave.
-// The temperature divides differences in f64, so neither 1e-9 nor 1e9 overflows; it does not change the order.
+// Weights of the candidates in order, relative to the first, at the temperature; returns how many
+// top-p and min-p leave. The temperature divides differences in f64, so neither 1e-9 nor 1e9
+// overflows; it does not change the order.
 usize Sampler::weigh(Span<const u32> candidates) {
   const f64 best = static_cast<f64>(scores_[candidates[0]]);
   f64 total = 0.0;
   for (usize i = 0; i < candidates.size(); ++i) {
-    weights_[i] = exp_f64((static_cast<f64>(scores_[candidates[i]]) - best) / static_cast<f64>(params_.temperature));
+    weights_[i] = exp_f64((static_cast<f64>(scores_[candidates[i]]) - best) /
+                          static_cast<f64>(params_.temperature));
     total = total + weights_[i];
   }
   usize n = candidates.size();
@@ -115,7 +120,8 @@ usize Sampler::weigh(Span<const u32> candidates) {
 Result<u32> Sampler::pick(Span<const f32> logits) {
   LBM_CHECK(logits.size() == scores_.size());
   for (usize i = 0; i < logits.size(); ++i) {
-    if (!is_finite(logits[i])) return fail(ErrorCode::kNumeric, "logit is NaN or infinite, token").with(i);
+    if (!is_finite(logits[i]))
+      return fail(ErrorCode::kNumeric, "logit is NaN or infinite, token").with(i);
     scores_[i] = logits[i];
   }
   penalize_repeats();
@@ -126,7 +132,8 @@ Result<u32> Sampler::pick(Span<const f32> logits) {
     }
     return static_cast<u32>(best);
   }
-  const usize n_candidate = params_.top_k != 0 && params_.top_k < scores_.size() ? params_.top_k : scores_.size();
+  const usize n_candidate =
+      params_.top_k != 0 && params_.top_k < scores_.size() ? params_.top_k : scores_.size();
   const Span<u32> candidates = order_.first(n_candidate);
   select_first(candidates, scores_);
   const usize n = weigh(candidates);

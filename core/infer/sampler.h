@@ -1,7 +1,8 @@
 // From logits to a token.
 //
-// The order is fixed (docs/numerics.md R18): repeat penalty, temperature, top-k, top-p, min-p, then one draw. All of it runs on
-// one core over candidates in (logit descending, index ascending) order, so a seed gives the same text on every machine.
+// The order is fixed (docs/numerics.md R18): repeat penalty, temperature, top-k, top-p, min-p, then
+// one draw. All of it runs on one core over candidates in (logit descending, index ascending)
+// order, so a seed gives the same text on every machine.
 #pragma once
 
 #include "core/base/arena.h"
@@ -12,12 +13,12 @@
 namespace lbm {
 
 struct SamplerParams {
-  f32 temperature = 0.8f;      // 0: greedy, the largest logit, ties to the lower index
-  u32 top_k = 40;              // 0: no limit
-  f32 top_p = 0.95f;           // 1: off
-  f32 min_p = 0.05f;           // 0: off
-  f32 repeat_penalty = 1.0f;   // 1: off
-  u32 repeat_last_n = 64;      // how many of the newest tokens the penalty looks at
+  f32 temperature = 0.8f;     // 0: greedy, the largest logit, ties to the lower index
+  u32 top_k = 40;             // 0: no limit
+  f32 top_p = 0.95f;          // 1: off
+  f32 min_p = 0.05f;          // 0: off
+  f32 repeat_penalty = 1.0f;  // 1: off
+  u32 repeat_last_n = 64;     // how many of the newest tokens the penalty looks at
   u64 seed = 0;
 };
 

@@ -24,20 +24,23 @@ Result<Session*> Session::create(Arena& arena, const Model& model, const Session
                                  const KernelTable& kernels, Workers& workers) {
   const u32 n_ctx = effective_n_ctx(model.config, params);
   if (n_ctx == 0 || n_ctx > model.config.n_ctx_train) {
-    return fail(ErrorCode::kInvalidArgument, "context must be between 1 and what the model was trained for")
+    return fail(ErrorCode::kInvalidArgument,
+                "context must be between 1 and what the model was trained for")
         .about("n_ctx")
         .with(n_ctx, model.config.n_ctx_train);
   }
   if (params.n_batch == 0 || params.n_batch > kMaxBatch) {
-    return fail(ErrorCode::kInvalidArgument, "batch must be between 1 and").about("n_batch").with(params.n_batch, kMaxBatch);
+    return fail(ErrorCode::kInvalidArgument, "batch must be between 1 and")
+        .about("n_batch")
+        .with(params.n_batch, kMaxBatch);
   }
   const Arena::Mark mark = arena.mark();
   Result<Span<u32>> tokens = arena.take<u32>(n_ctx, "session tokens");
   if (!tokens.ok()) return tokens.error();
   Result<Forward*> forward = Forward::create(arena, model, params, n_ctx, kernels, workers);
-  Result<Session*> session =
-      forward.ok() ? arena.make<Session>("session", *forward.value(), tokens.value(), params.n_batch)
-                   : Result<Session*>(forward.error());
+  Result<Session*> session = forward.ok() ? arena.make<Session>("session", *forward.value(),
+                                                                tokens.value(), params.n_batch)
+                                          : Result<Session*>(forward.error());
   if (!session.ok()) arena.rewind(mark);
   return session;
 }
@@ -50,7 +53,9 @@ Status Session::check(Span<const u32> tokens) const {
   }
   for (const u32 token : tokens) {
     if (token >= model().config.n_vocab) {
-      return fail(ErrorCode::kInvalidArgument, "token is not in the vocabulary").about("token").with(token, model().config.n_vocab);
+      return fail(ErrorCode::kInvalidArgument, "token is not in the vocabulary")
+          .about("token")
+          .with(token, model().config.n_vocab);
     }
   }
   return {};
@@ -77,15 +82,23 @@ Status Session::run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrup
   return {};
 }
 
-Status Session::evaluate(Span<const u32> tokens, Interrupt interrupt) { return run(tokens, nullptr, interrupt); }
+Status Session::evaluate(Span<const u32> tokens, Interrupt interrupt) {
+  return run(tokens, nullptr, interrupt);
+}
 
-Status Session::evaluate_all(Span<const u32> tokens, LogitsSink& sink) { return run(tokens, &sink, {}); }
+Status Session::evaluate_all(Span<const u32> tokens, LogitsSink& sink) {
+  return run(tokens, &sink, {});
+}
 
-Span<const f32> Session::logits() const { return has_logits_ ? forward_.last_logits() : Span<const f32>(); }
+Span<const f32> Session::logits() const {
+  return has_logits_ ? forward_.last_logits() : Span<const f32>();
+}
 
 Status Session::rewind(u32 n_past) {
   if (n_past > n_past_) {
-    return fail(ErrorCode::kNotRewindable, "position lies ahead of the session").about("n_past").with(n_past, n_past_);
+    return fail(ErrorCode::kNotRewindable, "position lies ahead of the session")
+        .about("n_past")
+        .with(n_past, n_past_);
   }
   if (n_past != n_past_) has_logits_ = false;
   n_past_ = n_past;

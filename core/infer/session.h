@@ -1,8 +1,9 @@
 // One conversation with one model: its KV cache, its position, and the forward pass.
 //
-// A session evaluates tokens in order and keeps what they left behind. Tokens that were evaluated once are never evaluated
-// again, except where dropping earlier ones forces it (docs/numerics.md R20). How many tokens go through forward() together, and
-// on how many cores, never changes a bit of the logits.
+// A session evaluates tokens in order and keeps what they left behind. Tokens that were evaluated
+// once are never evaluated again, except where dropping earlier ones forces it (docs/numerics.md
+// R20). How many tokens go through forward() together, and on how many cores, never changes a bit
+// of the logits.
 #pragma once
 
 #include "core/base/arena.h"
@@ -16,8 +17,8 @@
 namespace lbm {
 
 struct SessionParams {
-  u32 n_ctx = 0;    // 0: min(n_ctx_train, 4096)
-  u32 n_batch = 32; // most tokens that go through forward() at once, 1..512
+  u32 n_ctx = 0;     // 0: min(n_ctx_train, 4096)
+  u32 n_batch = 32;  // most tokens that go through forward() at once, 1..512
   KvType kv = KvType::kF16;
 };
 
@@ -34,7 +35,8 @@ class TraceSink {
   ~TraceSink() = default;
 };
 
-// Asked whether to stop; null: never. (Not nested in Session: its default member values are used in Session's declarations.)
+// Asked whether to stop; null: never. (Not nested in Session: its default member values are used in
+// Session's declarations.)
 struct SessionInterrupt {
   bool (*asked)(void* context) = nullptr;
   void* context = nullptr;
@@ -48,21 +50,23 @@ class Session {
   [[nodiscard]] static u32 effective_n_ctx(const ModelConfig& config, const SessionParams& params);
 
   // Bytes that create() takes from its arena. The largest single piece is one layer's keys.
-  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params, u32 n_worker);
+  [[nodiscard]] static u64 bytes_needed(const ModelConfig& config, const SessionParams& params,
+                                        u32 n_worker);
 
   // Takes KV cache and activations from `arena`. All arguments must outlive the session.
   // Errors: kInvalidArgument  n_ctx or n_batch out of range.   kOutOfMemory.
-  [[nodiscard]] static Result<Session*> create(Arena& arena, const Model& model, const SessionParams& params,
+  [[nodiscard]] static Result<Session*> create(Arena& arena, const Model& model,
+                                               const SessionParams& params,
                                                const KernelTable& kernels, Workers& workers);
 
   // Asked between the layers of a batch; returning true stops the evaluation.
   using Interrupt = SessionInterrupt;
 
-  // Evaluates `tokens` after the n_past() that came before. Afterwards logits() belong to the last of them.
+  // Evaluates `tokens` after the n_past() that came before. Afterwards logits() belong to the last.
   // Errors: kContextFull      nothing was evaluated.
   //         kInvalidArgument  a token is not in the vocabulary; nothing was evaluated.
-  //         kNumeric          a NaN or infinity appeared, with the layer; the batches before it stay.
-  //         kCancelled        `interrupt` said so; the batches before it stay, n_past() tells how far it came.
+  //         kNumeric          a NaN or infinity, with the layer; the batches before it stay.
+  //         kCancelled        `interrupt` said so; the batches before it stay (n_past() tells).
   [[nodiscard]] Status evaluate(Span<const u32> tokens, Interrupt interrupt = {});
 
   // The same, handing the logits of every token to `sink` in order.
@@ -96,7 +100,8 @@ class Session {
 
  private:
   friend class Arena;
-  explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch) : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
+  explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch)
+      : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
   [[nodiscard]] Status check(Span<const u32> tokens) const;
   [[nodiscard]] Status run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrupt);
 

@@ -1,4 +1,5 @@
-// ModelConfig: the hyper-parameters of a model, read from its metadata, every number in range and cross-checked.
+// ModelConfig: the hyper-parameters of a model, read from its metadata, every number in range and
+// cross-checked.
 #pragma once
 
 #include "core/base/result.h"
@@ -12,12 +13,12 @@ enum class RopeLayout : u8 { kNeighbours, kHalves };
 
 struct RopeConfig {
   f64 freq_base = 10000.0;
-  f64 freq_scale = 1.0;          // 1 / factor of linear and YaRN scaling
+  f64 freq_scale = 1.0;  // 1 / factor of linear and YaRN scaling
   RopeScaling scaling = RopeScaling::kNone;
   RopeLayout layout = RopeLayout::kNeighbours;
-  u32 n_rot = 0;                 // rotated dims of each head, even
-  u32 n_ctx_orig = 0;            // YaRN: the context it was trained with first
-  f64 yarn_ext_factor = 0.0;     // 1 with YaRN, else 0
+  u32 n_rot = 0;              // rotated dims of each head, even
+  u32 n_ctx_orig = 0;         // YaRN: the context it was trained with first
+  f64 yarn_ext_factor = 0.0;  // 1 with YaRN, else 0
   f64 yarn_attn_factor = 1.0;
   f64 yarn_beta_fast = 32.0;
   f64 yarn_beta_slow = 1.0;
@@ -43,7 +44,8 @@ struct ModelConfig {
 };
 
 // Reads the configuration of `file`.
-// Errors: kMissing, kBadType, kBadValue, kMismatch with the key; kUnsupported for an architecture this build has not got.
+// Errors: kMissing, kBadType, kBadValue, kMismatch with the key; kUnsupported for an architecture
+// this build has not got.
 [[nodiscard]] Result<ModelConfig> read_config(const ModelFile& file);
 
 }  // namespace lbm

@@ -1,6 +1,8 @@
-// Model families as data: what distinguishes one architecture from another, with no code of its own.
+// Model families as data: what distinguishes one architecture from another, with no code of its
+// own.
 //
-// forward() reads flags, never names. A family that needs a new flag adds a column here and the operation behind it.
+// forward() reads flags, never names. A family that needs a new flag adds a column here and the
+// operation behind it.
 #pragma once
 
 #include "core/base/span.h"

@@ -1,4 +1,5 @@
-// A model that can be run: its configuration and its weights, ready in the layout of the kernels. Immutable after load.
+// A model that can be run: its configuration and its weights, ready in the layout of the kernels.
+// Immutable after load.
 #pragma once
 
 #include "core/model/config.h"

@@ -18,7 +18,8 @@ class WeightBinder {
   void matrix(Str name, u32 n_col, u32 n_row, Matrix& out) {
     TensorInfo tensor;
     if (!find(name, n_col, n_row, tensor)) return;
-    out = {tensor.dtype, n_row, n_col, nullptr, static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
+    out = {tensor.dtype, n_row, n_col, nullptr,
+           static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
     WeightPlacement& item = next(WeightPlacement::Kind::kTiles, tensor);
     item.matrix = &out;
     item.n_byte = out.n_tile() * static_cast<u64>(out.tile_stride);
@@ -26,8 +27,8 @@ class WeightBinder {
 
   void embedding(Str name, u32 n_col, u32 n_row, bool tied, Weights& weights) {
     TensorInfo tensor;
-    if (status_.ok() && file_.find_tensor(name, tensor) && tensor.n_dim == 2 && tensor.dims[0] == n_col &&
-        tensor.dims[1] != n_row) {
+    if (status_.ok() && file_.find_tensor(name, tensor) && tensor.n_dim == 2 &&
+        tensor.dims[0] == n_col && tensor.dims[1] != n_row) {
       keep(fail(ErrorCode::kMismatch, "rows differ from the number of tokens")
                .about(name)
                .with(tensor.dims[1], n_row)
@@ -35,11 +36,13 @@ class WeightBinder {
     }
     if (!find(name, n_col, n_row, tensor)) return;
     weights.embedding = {tensor.dtype, n_row, n_col, nullptr, tied};
-    WeightPlacement& item = next(tied ? WeightPlacement::Kind::kTiles : WeightPlacement::Kind::kRows, tensor);
+    WeightPlacement& item =
+        next(tied ? WeightPlacement::Kind::kTiles : WeightPlacement::Kind::kRows, tensor);
     item.embedding = &weights.embedding;
     item.n_byte = tensor.n_byte;
     if (tied) {
-      weights.output = {tensor.dtype, n_row, n_col, nullptr, static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
+      weights.output = {tensor.dtype, n_row, n_col, nullptr,
+                        static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
       item.n_byte = weights.output.n_tile() * static_cast<u64>(weights.output.tile_stride);
     }
   }
@@ -48,8 +51,11 @@ class WeightBinder {
   void vector(Str name, u32 n, const f32*& out) {
     TensorInfo tensor;
     if (!find(name, n, 0, tensor)) return;
-    if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16) {
-      keep(fail(ErrorCode::kBadType, "a norm or bias must be F32, F16 or BF16").about(name).at(tensor.file_offset));
+    if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 &&
+        tensor.dtype != DType::kBF16) {
+      keep(fail(ErrorCode::kBadType, "a norm or bias must be F32, F16 or BF16")
+               .about(name)
+               .at(tensor.file_offset));
       return;
     }
     WeightPlacement& item = next(WeightPlacement::Kind::kVector, tensor);
@@ -76,7 +82,8 @@ class WeightBinder {
     const u64 rows = n_row == 0 ? 1 : n_row;
     if (out.dims[0] != n_col || out.dims[1] != rows || out.dims[2] != 1 || out.dims[3] != 1) {
       const bool first = out.dims[0] != n_col;
-      keep(fail(ErrorCode::kBadShape, first ? "first dimension is not the expected one" : "second dimension is not the expected one")
+      keep(fail(ErrorCode::kBadShape, first ? "first dimension is not the expected one"
+                                            : "second dimension is not the expected one")
                .about(name)
                .with(first ? out.dims[0] : out.dims[1], first ? n_col : rows)
                .at(out.file_offset));
@@ -85,7 +92,8 @@ class WeightBinder {
     if (!traits.is_weight) {
       TextBuffer<Error::kSubjectCapacity> subject;
       subject.print("{} ({})", name, traits.name);
-      keep(fail(ErrorCode::kUnsupported, "tensor type is not run by this build; use F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0")
+      keep(fail(ErrorCode::kUnsupported,
+                "tensor type is not run by this build; use F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0")
                .about(subject.text())
                .at(out.file_offset));
       return false;
@@ -139,7 +147,8 @@ void sort_by_offset(Span<WeightPlacement> items) {
     for (;;) {
       usize child = 2 * root + 1;
       if (child >= end) return;
-      if (child + 1 < end && items[child].tensor.file_offset < items[child + 1].tensor.file_offset) ++child;
+      if (child + 1 < end && items[child].tensor.file_offset < items[child + 1].tensor.file_offset)
+        ++child;
       if (items[root].tensor.file_offset >= items[child].tensor.file_offset) return;
       lbm::swap(items[root], items[child]);
       root = child;
@@ -152,8 +161,8 @@ void sort_by_offset(Span<WeightPlacement> items) {
   }
 }
 
-// A tensor that nothing asked for could change what the model computes, so it is refused, not skipped; except what is known to
-// repeat what the metadata says.
+// A tensor that nothing asked for could change what the model computes, so it is refused, not
+// skipped; except what is known to repeat what the metadata says.
 Status check_all_known(const ModelFile& file, Span<const WeightPlacement> items) {
   if (file.n_tensor() == items.size()) return {};
   usize next = 0;
@@ -161,7 +170,8 @@ Status check_all_known(const ModelFile& file, Span<const WeightPlacement> items)
     const TensorInfo tensor = file.tensor(i);
     while (next < items.size() && items[next].tensor.file_offset < tensor.file_offset) ++next;
     if (next < items.size() && items[next].tensor.file_offset == tensor.file_offset) continue;
-    if (tensor.name.ends_with(".attn_rot_embd") || tensor.name.ends_with(".rotary_emb.inv_freq")) continue;
+    if (tensor.name.ends_with(".attn_rot_embd") || tensor.name.ends_with(".rotary_emb.inv_freq"))
+      continue;
     return fail(ErrorCode::kUnsupported, "tensor that this architecture has no use for")
         .about(tensor.name)
         .at(tensor.file_offset);
@@ -205,7 +215,8 @@ Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config
     plan.n_byte += align_up(item.n_byte, kPlaceAlignment);
     const DTypeTraits traits = dtype_traits(item.tensor.dtype);
     plan.chunk_bytes =
-        max_u64(plan.chunk_bytes, kTileRows * (item.tensor.dims[0] / traits.block_size * traits.block_bytes));
+        max_u64(plan.chunk_bytes,
+                kTileRows * (item.tensor.dims[0] / traits.block_size * traits.block_bytes));
   }
   return plan;
 }

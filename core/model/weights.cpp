@@ -14,7 +14,9 @@ u64 row_bytes(const TensorInfo& tensor) {
   const DTypeTraits traits = dtype_traits(tensor.dtype);
   return tensor.dims[0] / traits.block_size * traits.block_bytes;
 }
-u32 rows_of(const TensorInfo& tensor) { return static_cast<u32>(tensor.n_dim < 2 ? 1 : tensor.dims[1]); }
+u32 rows_of(const TensorInfo& tensor) {
+  return static_cast<u32>(tensor.n_dim < 2 ? 1 : tensor.dims[1]);
+}
 
 f32 plain_element(DType type, const u8* bytes, u64 index) {
   if (type == DType::kF32) {
@@ -45,8 +47,10 @@ Status put_rows(const WeightPlacement& item, u32 first_row, u32 n_row, Span<cons
   const u64 stride = tile_bytes(tensor.dtype, n_col);
   for (u32 row = 0; row < n_row; row += kTileRows) {
     const u32 n = n_row - row < kTileRows ? n_row - row : kTileRows;
-    const Span<const u8> rows = bytes.slice(static_cast<usize>(row * row_bytes(tensor)), static_cast<usize>(n * row_bytes(tensor)));
-    const Span<u8> tile(item.place + (first_row + row) / kTileRows * stride, static_cast<usize>(stride));
+    const Span<const u8> rows = bytes.slice(static_cast<usize>(row * row_bytes(tensor)),
+                                            static_cast<usize>(n * row_bytes(tensor)));
+    const Span<u8> tile(item.place + (first_row + row) / kTileRows * stride,
+                        static_cast<usize>(stride));
     if (Status s = repack_tile(tensor.dtype, rows, n, n_col, tile); !s.ok()) {
       Error error = s.error();
       return error.about(tensor.name).with(first_row + row + error.value).at(tensor.file_offset);
@@ -58,8 +62,15 @@ Status put_rows(const WeightPlacement& item, u32 first_row, u32 n_row, Span<cons
 // Reads the file front to back: weights into place, everything through the hash.
 class WeightReader {
  public:
-  WeightReader(ByteSource& source, Span<u8> chunk, Sha256* hash, ReadProgress progress, u64 position, u64 end)
-      : source_(source), chunk_(chunk), hash_(hash), progress_(progress), start_(position), position_(position), end_(end) {}
+  WeightReader(ByteSource& source, Span<u8> chunk, Sha256* hash, ReadProgress progress,
+               u64 position, u64 end)
+      : source_(source),
+        chunk_(chunk),
+        hash_(hash),
+        progress_(progress),
+        start_(position),
+        position_(position),
+        end_(end) {}
 
   // Moves to `offset`; what lies between is hashed, or skipped when nothing asks for it.
   [[nodiscard]] Status skip_to(u64 offset) {
@@ -145,11 +156,11 @@ Status place_weights(WeightPlan& plan, Arena& arena) {
   return {};
 }
 
-Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source, Span<u8> chunk, Sha256* hash,
-                    ReadProgress progress) {
+Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source,
+                    Span<u8> chunk, Sha256* hash, ReadProgress progress) {
   LBM_CHECK(chunk.size() >= plan.chunk_bytes);
-  WeightReader reader(source, chunk.first(static_cast<usize>(plan.chunk_bytes)), hash, progress, file.header().size(),
-                      file.file_size());
+  WeightReader reader(source, chunk.first(static_cast<usize>(plan.chunk_bytes)), hash, progress,
+                      file.header().size(), file.file_size());
   for (const WeightPlacement& item : plan.placements) {
     if (Status s = reader.skip_to(item.tensor.file_offset); !s.ok()) return s;
     if (Status s = reader.read_tensor(item); !s.ok()) return s;

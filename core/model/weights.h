@@ -1,9 +1,9 @@
 // Weights: the tensors of a model, checked by name, type and shape, in the layout the kernels read.
 //
 // Three steps, so that nothing is read before everything is known to fit:
-//   plan_weights    names -> tensors; type and shape of each checked; sizes summed        (no weight byte touched)
-//   place_weights   a place in memory for each
-//   read_weights    one pass through the file in its own order: read a chunk, hash it, repack it into place
+//   plan_weights    names -> tensors; type and shape of each checked; sizes summed. Reads no
+//   weight. place_weights   a place in memory for each read_weights    one pass through the file,
+//   in its order: read a chunk, hash it, repack it
 // Memory at its peak is the model plus one chunk.
 #pragma once
 
@@ -28,7 +28,8 @@ struct Matrix {
   [[nodiscard]] bool present() const { return n_row != 0; }
 };
 
-// The embedding table: row tiles when it is also the output matrix (tied), else rows as the file stores them.
+// The embedding table: row tiles when it is also the output matrix (tied), else rows as the file
+// stores them.
 struct Embedding {
   DType dtype = DType::kF32;
   u32 n_row = 0;
@@ -67,7 +68,7 @@ struct WeightPlacement {
   enum class Kind : u8 { kTiles, kRows, kVector };
   Kind kind = Kind::kTiles;
   TensorInfo tensor;
-  u64 n_byte = 0;           // in memory
+  u64 n_byte = 0;  // in memory
   u8* place = nullptr;
   Matrix* matrix = nullptr;  // what to point at the place; exactly one of these three
   Embedding* embedding = nullptr;
@@ -86,7 +87,8 @@ struct WeightPlan {
 //         kBadType      a tensor has a type that its role can not have (a quantized norm).
 //         kUnsupported  a type this build does not run, or a tensor it does not know.
 //         kMismatch     token_embd has another number of rows than the vocabulary.
-[[nodiscard]] Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config, Arena& arena);
+[[nodiscard]] Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config,
+                                              Arena& arena);
 
 // Takes a place for every tensor from `arena` and points the weights at it.
 // Errors: kOutOfMemory  names the tensor.
@@ -98,10 +100,10 @@ struct ReadProgress {
   void* context = nullptr;
 };
 
-// Reads all tensors through `chunk` (plan.chunk_bytes long). When `hash` is given, every byte of the file after the metadata
-// passes through it, in order (the caller has hashed the metadata).
+// Reads all tensors through `chunk` (plan.chunk_bytes long). When `hash` is given, every byte of
+// the file after the metadata passes through it, in order (the caller has hashed the metadata).
 // Errors: kNumeric  a scale is NaN or infinite, with the tensor.   kTruncated, kIo, kCancelled.
-[[nodiscard]] Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source, Span<u8> chunk,
-                                  Sha256* hash, ReadProgress progress);
+[[nodiscard]] Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source,
+                                  Span<u8> chunk, Sha256* hash, ReadProgress progress);
 
 }  // namespace lbm

@@ -1,15 +1,19 @@
-// The bytes of quantized weights: blocks as files store them, and the row tiles that the kernels read.
+// The bytes of quantized weights: blocks as files store them, and the row tiles that the kernels
+// read.
 //
-// A file stores each row as blocks of 32 elements, scale first. The kernels want one lane per row, so 16 rows are interleaved
-// when the weights are loaded: for every 32 columns the 16 scales stand together, then the elements, 4 consecutive columns of
-// one row at a time (a 32-bit group that one multiply-add instruction consumes). The size does not change.
+// A file stores each row as blocks of 32 elements, scale first. The kernels want one lane per row,
+// so 16 rows are interleaved when the weights are loaded: for every 32 columns the 16 scales stand
+// together, then the elements, 4 consecutive columns of one row at a time (a 32-bit group that one
+// multiply-add instruction consumes). The size does not change.
 //
-//   file:  row 0: [d q0..q31] [d q0..q31] ...      tile: d of rows 0..15 | columns 0..3 of rows 0..15 | columns 4..7 ...
+//   file:  row 0: [d q0..q31] [d q0..q31] ...
 //          row 1: [d q0..q31] ...
+//   tile:  d of rows 0..15 | columns 0..3 of rows 0..15 | columns 4..7 of rows 0..15 | ...
 //
-// Nibbles: 64 bytes hold columns 8g..8g+3 of 16 rows in the low halves and columns 8g+4..8g+7 in the high halves.
-// Fifth bits: 8 words of 64 bits; bit (4 * row + j) of word c belongs to column 4c + j of `row`.
-// Layouts of file blocks: ggml-common.h of the GGUF specification's reference implementation.
+// Nibbles: 64 bytes hold columns 8g..8g+3 of 16 rows in the low halves, 8g+4..8g+7 in the high
+// ones. Fifth bits: 8 words of 64 bits; bit (4 * row + j) of word c belongs to column 4c + j of
+// `row`. Layouts of file blocks: ggml-common.h of the GGUF specification's reference
+// implementation.
 #pragma once
 
 #include "core/base/types.h"
@@ -45,8 +49,8 @@ struct BlockQ8_0 {
   f16_bits d;
   i8 qs[32];
 };
-static_assert(sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20 && sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24 &&
-              sizeof(BlockQ8_0) == 34);
+static_assert(sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20 && sizeof(BlockQ5_0) == 22 &&
+              sizeof(BlockQ5_1) == 24 && sizeof(BlockQ8_0) == 34);
 
 // 16 rows x 32 columns.
 struct TileQ4_0 {
@@ -73,8 +77,10 @@ struct TileQ8_0 {
   f16_bits d[kTileRows];
   i8 q[8][64];
 };
-static_assert(sizeof(TileQ4_0) == 16 * sizeof(BlockQ4_0) && sizeof(TileQ4_1) == 16 * sizeof(BlockQ4_1) &&
-              sizeof(TileQ5_0) == 16 * sizeof(BlockQ5_0) && sizeof(TileQ5_1) == 16 * sizeof(BlockQ5_1) &&
+static_assert(sizeof(TileQ4_0) == 16 * sizeof(BlockQ4_0) &&
+              sizeof(TileQ4_1) == 16 * sizeof(BlockQ4_1) &&
+              sizeof(TileQ5_0) == 16 * sizeof(BlockQ5_0) &&
+              sizeof(TileQ5_1) == 16 * sizeof(BlockQ5_1) &&
               sizeof(TileQ8_0) == 16 * sizeof(BlockQ8_0));
 
 // F32, F16, BF16: [column][16 rows].

@@ -81,10 +81,8 @@ bool can_dequantize(DType type) {
     case DType::kQ4_1:
     case DType::kQ5_0:
     case DType::kQ5_1:
-    case DType::kQ8_0:
-      return true;
-    default:
-      return false;
+    case DType::kQ8_0: return true;
+    default: return false;
   }
 }
 
@@ -96,7 +94,8 @@ Status dequantize(DType type, Span<const u8> blocks, Span<f32> out) {
   }
   u64 expected = 0;
   if (out.size() % traits.block_size != 0 ||
-      !checked_mul(out.size() / traits.block_size, traits.block_bytes, expected) || expected != blocks.size()) {
+      !checked_mul(out.size() / traits.block_size, traits.block_bytes, expected) ||
+      expected != blocks.size()) {
     return fail(ErrorCode::kMismatch, "input bytes do not match the number of elements")
         .about(traits.name)
         .with(blocks.size(), expected);

@@ -1,4 +1,5 @@
-// Dequantization: the reference truth of every type, one element formula each (R9). Slow and obvious on purpose.
+// Dequantization: the reference truth of every type, one element formula each (R9). Slow and
+// obvious on purpose.
 #pragma once
 
 #include "core/base/result.h"

@@ -7,7 +7,9 @@ namespace lbm {
 namespace {
 
 // Element i of a block of 16 packed bytes: low halves first.
-u32 nibble_of(const u8* qs, u32 i) { return i < 16 ? qs[i] & 15u : static_cast<u32>(qs[i - 16]) >> 4; }
+u32 nibble_of(const u8* qs, u32 i) {
+  return i < 16 ? qs[i] & 15u : static_cast<u32>(qs[i - 16]) >> 4;
+}
 
 void put_nibbles(const u8* qs, u32 row, u8 (&out)[4][64]) {
   for (u32 g = 0; g < 4; ++g) {
@@ -26,7 +28,8 @@ void put_high_bits(const u8* qh, u32 row, u64* high) {
   }
 }
 
-// One block of one row into its tile; false when a scale is not finite. The tile was cleared before.
+// One block of one row into its tile; false when a scale is not finite. The tile was cleared
+// before.
 bool put(const BlockQ4_0& block, u32 row, TileQ4_0& tile) {
   tile.d[row] = block.d;
   put_nibbles(block.qs, row, tile.nibbles);
@@ -66,7 +69,8 @@ Status repack_blocks(Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> out) {
       Block block;
       __builtin_memcpy(&block, rows.data() + (row * n_block + b) * sizeof(Block), sizeof(Block));
       if (!put(block, row, tile)) {
-        return fail(ErrorCode::kNumeric, "a weight scale is NaN or infinite, row in tile").with(row);
+        return fail(ErrorCode::kNumeric, "a weight scale is NaN or infinite, row in tile")
+            .with(row);
       }
     }
     __builtin_memcpy(out.data() + b * sizeof(Tile), &tile, sizeof(Tile));
@@ -82,13 +86,15 @@ Status transpose(Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> out) {
     const u8* in = rows.data() + row * n_col * sizeof(Element);
     u8* to = out.data() + row * sizeof(Element);
     for (u64 col = 0; col < n_col; ++col) {
-      __builtin_memcpy(to + col * kTileRows * sizeof(Element), in + col * sizeof(Element), sizeof(Element));
+      __builtin_memcpy(to + col * kTileRows * sizeof(Element), in + col * sizeof(Element),
+                       sizeof(Element));
     }
   }
   return {};
 }
 
-// The values of row `lane`, block by block. `kOffset` is what the type subtracts from its unsigned elements.
+// The values of row `lane`, block by block. `kOffset` is what the type subtracts from its unsigned
+// elements.
 template <class Tile, i32 kOffset, bool kHasHigh, bool kHasMin>
 void expand_nibble_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
   for (u64 b = 0; b < n_col / 32; ++b) {
@@ -98,7 +104,8 @@ void expand_nibble_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
     for (u32 k = 0; k < 32; ++k) {
       const u32 packed = tile.nibbles[k / 8][4 * lane + k % 4];
       u32 q = (k / 4) % 2 == 0 ? packed & 15u : packed >> 4;
-      if constexpr (kHasHigh) q |= static_cast<u32>((tile.high[k / 4] >> (4 * lane + k % 4)) & 1u) << 4;
+      if constexpr (kHasHigh)
+        q |= static_cast<u32>((tile.high[k / 4] >> (4 * lane + k % 4)) & 1u) << 4;
       f32 value = d * static_cast<f32>(static_cast<i32>(q) - kOffset);
       if constexpr (kHasMin) value = value + f16_to_f32(tile.m[lane]);
       out[b * 32 + k] = value;
@@ -111,7 +118,8 @@ void expand_q8_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
     TileQ8_0 tile;
     __builtin_memcpy(&tile, bytes + b * sizeof(tile), sizeof(tile));
     const f32 d = f16_to_f32(tile.d[lane]);
-    for (u32 k = 0; k < 32; ++k) out[b * 32 + k] = d * static_cast<f32>(tile.q[k / 4][4 * lane + k % 4]);
+    for (u32 k = 0; k < 32; ++k)
+      out[b * 32 + k] = d * static_cast<f32>(tile.q[k / 4][4 * lane + k % 4]);
   }
 }
 
@@ -144,7 +152,9 @@ Status repack_tile(DType type, Span<const u8> rows, u32 n_row, u64 n_col, Span<u
     case DType::kQ5_0: return repack_blocks<BlockQ5_0, TileQ5_0>(rows, n_row, n_col, tile);
     case DType::kQ5_1: return repack_blocks<BlockQ5_1, TileQ5_1>(rows, n_row, n_col, tile);
     case DType::kQ8_0: return repack_blocks<BlockQ8_0, TileQ8_0>(rows, n_row, n_col, tile);
-    default: return fail(ErrorCode::kUnsupported, "no tile layout for this type").about(dtype_traits(type).name);
+    default:
+      return fail(ErrorCode::kUnsupported, "no tile layout for this type")
+          .about(dtype_traits(type).name);
   }
 }
 
@@ -152,7 +162,8 @@ void dequantize_tile_row(DType type, const u8* tile, u32 lane, u64 n_col, f32* o
   LBM_CHECK(lane < kTileRows);
   switch (type) {
     case DType::kF32:
-      for (u64 col = 0; col < n_col; ++col) __builtin_memcpy(&out[col], tile + (col * kTileRows + lane) * 4, 4);
+      for (u64 col = 0; col < n_col; ++col)
+        __builtin_memcpy(&out[col], tile + (col * kTileRows + lane) * 4, 4);
       break;
     case DType::kF16: expand_half_row<f16_to_f32>(tile, lane, n_col, out); break;
     case DType::kBF16: expand_half_row<bf16_to_f32>(tile, lane, n_col, out); break;

@@ -1,5 +1,6 @@
-// The swar kernel table. Everything but the table itself is in an unnamed namespace, so that nothing compiled here can be
-// linked into code for another instruction set (scripts/check_symbols.py).
+// The swar kernel table. Everything but the table itself is in an unnamed namespace, so that
+// nothing compiled here can be linked into code for another instruction set
+// (scripts/check_symbols.py).
 #include "kernels/isa/tables.h"
 
 namespace lbm {

@@ -1,8 +1,9 @@
 // Vocabulary of the AVX2 table (with F16C): two 256-bit vectors make the 16 lanes.
 //
-// maddubs multiplies unsigned by signed bytes and adds pairs into i16 with saturation, so every use proves that it can not
-// saturate (R7): unsigned weights below 16: 2 * 15 * 127 = 3,810 a pair, 8 sums 30,480; below 32: 7,874, 4 sums 31,496;
-// signed weights as |w| times the activation with w's sign: 2 * 128 * 127 = 32,512.
+// maddubs multiplies unsigned by signed bytes and adds pairs into i16 with saturation, so every use
+// proves that it can not saturate (R7): unsigned weights below 16: 2 * 15 * 127 = 3,810 a pair, 8
+// sums 30,480; below 32: 7,874, 4 sums 31,496; signed weights as |w| times the activation with w's
+// sign: 2 * 128 * 127 = 32,512.
 
 constexpr u32 kPart = 8;
 #include "kernels/simd/lanes.inl.h"

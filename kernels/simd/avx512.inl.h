@@ -1,8 +1,10 @@
-// Vocabulary of the AVX-512 table (F, BW, VL, DQ, VNNI): one 512-bit vector is the 16 lanes, one lane is one row.
+// Vocabulary of the AVX-512 table (F, BW, VL, DQ, VNNI): one 512-bit vector is the 16 lanes, one
+// lane is one row.
 //
-// vpdpbusd adds four products of unsigned and signed bytes into each i32 lane without an intermediate that could saturate. Signed
-// weights enter as w + 128, which is unsigned for every w, -128 included; signed_start() subtracts 128 times the sum of the block's
-// activations beforehand (R7): at most 32 * 255 * 127 in magnitude.
+// vpdpbusd adds four products of unsigned and signed bytes into each i32 lane without an
+// intermediate that could saturate. Signed weights enter as w + 128, which is unsigned for every w,
+// -128 included; signed_start() subtracts 128 times the sum of the block's activations beforehand
+// (R7): at most 32 * 255 * 127 in magnitude.
 
 constexpr u32 kPart = 16;
 #include "kernels/simd/lanes.inl.h"
@@ -18,8 +20,8 @@ LBM_LANE F32x16 f_load_f16(const u16* p) {
   return {{__builtin_bit_cast(FPart, _mm512_maskz_cvtph_ps(kAllLanes, h))}};
 }
 LBM_LANE void f_store_f16(u16* p, F32x16 v) {
-  const __m256i h =
-      _mm512_maskz_cvtps_ph(kAllLanes, __builtin_bit_cast(__m512, v.part[0]), _MM_FROUND_TO_NEAREST_INT);
+  const __m256i h = _mm512_maskz_cvtps_ph(kAllLanes, __builtin_bit_cast(__m512, v.part[0]),
+                                          _MM_FROUND_TO_NEAREST_INT);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), h);
 }
 
@@ -32,7 +34,8 @@ LBM_LANE W64 w_high_nibbles(W64 w) {
   return {_mm512_and_si512(_mm512_srli_epi16(w.bytes, 4), _mm512_set1_epi8(15))};
 }
 LBM_LANE W64 w_add_fifth_bit(W64 w, u64 bits) {
-  return {_mm512_mask_add_epi8(w.bytes, static_cast<__mmask64>(bits), w.bytes, _mm512_set1_epi8(16))};
+  return {
+      _mm512_mask_add_epi8(w.bytes, static_cast<__mmask64>(bits), w.bytes, _mm512_set1_epi8(16))};
 }
 
 struct X4 {
@@ -50,11 +53,14 @@ struct SmallSum {
   __m512i lanes;
 };
 LBM_LANE SmallSum small_zero() { return {_mm512_setzero_si512()}; }
-LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) { sum.lanes = _mm512_dpbusd_epi32(sum.lanes, w.bytes, x.q); }
+LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
+  sum.lanes = _mm512_dpbusd_epi32(sum.lanes, w.bytes, x.q);
+}
 LBM_LANE I32x16 small_finish(SmallSum sum) { return {{__builtin_bit_cast(IPart, sum.lanes)}}; }
 
 LBM_LANE I32x16 signed_start(i32 sum_q) { return i_splat(-128 * sum_q); }
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   const __m512i raised = _mm512_xor_si512(w.bytes, _mm512_set1_epi8(static_cast<char>(0x80)));
-  return {{__builtin_bit_cast(IPart, _mm512_dpbusd_epi32(__builtin_bit_cast(__m512i, acc.part[0]), raised, x.q))}};
+  return {{__builtin_bit_cast(
+      IPart, _mm512_dpbusd_epi32(__builtin_bit_cast(__m512i, acc.part[0]), raised, x.q))}};
 }

@@ -1,4 +1,5 @@
-// Vocabulary of the AVX-VNNI table: AVX2 with the 256-bit vpdpbusd of processors that have no AVX-512. As avx512.inl.h, halved.
+// Vocabulary of the AVX-VNNI table: AVX2 with the 256-bit vpdpbusd of processors that have no
+// AVX-512. As avx512.inl.h, halved.
 
 constexpr u32 kPart = 8;
 #include "kernels/simd/lanes.inl.h"
@@ -25,8 +26,8 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   const __m256i top = _mm256_set1_epi8(static_cast<char>(0x80));
   for (u32 i = 0; i < 2; ++i) {
     const __m256i raised = _mm256_xor_si256(w.part[i], top);
-    acc.part[i] =
-        __builtin_bit_cast(IPart, _mm256_dpbusd_avx_epi32(__builtin_bit_cast(__m256i, acc.part[i]), raised, x.q));
+    acc.part[i] = __builtin_bit_cast(
+        IPart, _mm256_dpbusd_avx_epi32(__builtin_bit_cast(__m256i, acc.part[i]), raised, x.q));
   }
   return acc;
 }

@@ -1,6 +1,8 @@
-// f16 lanes by integer arithmetic: the formulas of core/tensor/f16.inl.h on whole vectors, for ISAs without a conversion.
+// f16 lanes by integer arithmetic: the formulas of core/tensor/f16.inl.h on whole vectors, for ISAs
+// without a conversion.
 
-// Finite halves only (weights were checked when they were repacked; cached keys and values by the logits they lead to).
+// Finite halves only (weights were checked when they were repacked; cached keys and values by the
+// logits they lead to).
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   F32x16 r;
   LBM_EACH_PART {
@@ -9,7 +11,8 @@ LBM_LANE F32x16 f_load_f16(const u16* p) {
     const IPart wide = __builtin_convertvector(h, IPart);
     const IPart magnitude = (wide & 0x7fff) << 13;
     const FPart value = __builtin_bit_cast(FPart, magnitude) * 0x1p112f;
-    r.part[i] = __builtin_bit_cast(FPart, __builtin_bit_cast(IPart, value) | ((wide & 0x8000) << 16));
+    r.part[i] =
+        __builtin_bit_cast(FPart, __builtin_bit_cast(IPart, value) | ((wide & 0x8000) << 16));
   }
   return r;
 }

@@ -1,8 +1,9 @@
 // The 16 virtual lanes: F32x16 and I32x16, over whatever vector the including ISA file defines.
 //
-// An ISA file defines kPart (lanes of one hardware vector) and includes this file inside its unnamed namespace. The compiler's
-// own vector types give + - * / and comparisons lane by lane, which is all IEEE-754 asks for: no lane ever meets another one
-// except in fold(), whose tree is fixed (R11).
+// An ISA file defines kPart (lanes of one hardware vector) and includes this file inside its
+// unnamed namespace. The compiler's own vector types give + - * / and comparisons lane by lane,
+// which is all IEEE-754 asks for: no lane ever meets another one except in fold(), whose tree is
+// fixed (R11).
 
 typedef float FPart __attribute__((vector_size(4 * kPart)));
 typedef int IPart __attribute__((vector_size(4 * kPart)));

@@ -1,4 +1,5 @@
-// Vocabulary of the portable table: plain C, one multiply at a time. The definition of what the others must equal.
+// Vocabulary of the portable table: plain C, one multiply at a time. The definition of what the
+// others must equal.
 
 constexpr u32 kPart = 4;
 #include "kernels/simd/lanes.inl.h"
@@ -38,7 +39,8 @@ struct X4 {
 };
 LBM_LANE X4 x_load(const i8* q) { return {{q[0], q[1], q[2], q[3]}}; }
 
-// Sums of products with unsigned weights below 32, over at most kQuadsPerSum groups of four columns.
+// Sums of products with unsigned weights below 32, over at most kQuadsPerSum groups of four
+// columns.
 constexpr u32 kQuadsPerSum4 = 8;  // 4-bit weights
 constexpr u32 kQuadsPerSum5 = 8;  // 5-bit weights
 struct SmallSum {
@@ -52,7 +54,8 @@ LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
 }
 LBM_LANE I32x16 small_finish(SmallSum sum) { return __builtin_bit_cast(I32x16, sum); }
 
-// Sums of products with int8 weights, -128 included: signed_start(sum of the 32 activations), then 8 times signed_add.
+// Sums of products with int8 weights, -128 included: signed_start(sum of the 32 activations), then
+// 8 times signed_add.
 LBM_LANE I32x16 signed_start(i32) { return i_splat(0); }
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   i32 lane[kLanes];

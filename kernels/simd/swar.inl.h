@@ -1,10 +1,13 @@
-// Vocabulary of the SWAR table: four multiply-adds in one 64-bit multiplication, for processors (and emulators) whose vector
-// instructions are slow. Under QEMU's TCG every vector instruction is a call, a 64-bit multiplication is one host instruction.
+// Vocabulary of the SWAR table: four multiply-adds in one 64-bit multiplication, for processors
+// (and emulators) whose vector instructions are slow. Under QEMU's TCG every vector instruction is
+// a call, a 64-bit multiplication is one host instruction.
 //
-// Take the word w = a + b 2^16 + c 2^32 + d 2^48 of four weights, a, b of one row and c, d of the next, and the multiplier
-// X = y + x 2^16 of two activations. In w * X the coefficient of 2^16 is a x + b y and that of 2^48 is c x + d y: two rows with two
-// products each. The other coefficients are of no use. All of it is arithmetic modulo 2^64, so x and y may be negative; as long as
-// every coefficient stays in [-2^15, 2^15), adding 2^15 to each lane makes them read out exactly (small_finish).
+// Take the word w = a + b 2^16 + c 2^32 + d 2^48 of four weights, a, b of one row and c, d of the
+// next, and the multiplier X = y + x 2^16 of two activations. In w * X the coefficient of 2^16 is a
+// x + b y and that of 2^48 is c x + d y: two rows with two products each. The other coefficients
+// are of no use. All of it is arithmetic modulo 2^64, so x and y may be negative; as long as every
+// coefficient stays in [-2^15, 2^15), adding 2^15 to each lane makes them read out exactly
+// (small_finish).
 //   4-bit weights: 2 * 15 * 127 = 3,810 per multiplication; 8 of them (4 column groups) 30,480.
 //   5-bit weights: 7,874; 4 of them (2 column groups) 31,496.
 //   8-bit weights: 2 * 128 * 127 = 32,512; one.
@@ -12,8 +15,8 @@
 constexpr u32 kPart = 4;
 #include "kernels/simd/lanes.inl.h"
 
-// Lanes that were computed one by one go to their vector through memory. Left alone, the compiler would build the vector with
-// shuffles, and a shuffle is a call under emulation.
+// Lanes that were computed one by one go to their vector through memory. Left alone, the compiler
+// would build the vector with shuffles, and a shuffle is a call under emulation.
 template <class Vector, class Lane>
 LBM_LANE Vector gather_lanes(Lane (&lane)[kLanes]) {
   Vector v;
@@ -22,13 +25,15 @@ LBM_LANE Vector gather_lanes(Lane (&lane)[kLanes]) {
   return v;
 }
 
-// f16 lanes in integer arithmetic; only subnormal halves and zero take the general formula. Finite halves only.
+// f16 lanes in integer arithmetic; only subnormal halves and zero take the general formula. Finite
+// halves only.
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   u32 lane[kLanes];
   for (u32 i = 0; i < kLanes; ++i) {
     const u32 half = p[i];
-    lane[i] = (half & 0x7c00) != 0 ? ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + 0x38000000u)
-                                   : __builtin_bit_cast(u32, f16_to_f32(static_cast<u16>(half)));
+    lane[i] = (half & 0x7c00) != 0
+                  ? ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + 0x38000000u)
+                  : __builtin_bit_cast(u32, f16_to_f32(static_cast<u16>(half)));
   }
   return gather_lanes<F32x16>(lane);
 }
@@ -64,7 +69,8 @@ LBM_LANE W64 w_high_nibbles(W64 w) {
 }
 LBM_LANE W64 w_add_fifth_bit(W64 w, u64 bits) {
   for (u32 i = 0; i < kPairs; ++i) {
-    // One byte of the mask to 8 bytes, each keeping its own bit; adding 0x7f moves any set bit to bit 7, without a carry.
+    // One byte of the mask to 8 bytes, each keeping its own bit; adding 0x7f moves any set bit to
+    // bit 7, without a carry.
     const u64 own = (((bits >> (8 * i)) & 0xff) * 0x0101010101010101u) & 0x8040201008040201u;
     w.pair[i] |= ((own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
   }
@@ -110,7 +116,8 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
     const u64 raised = w.pair[i] ^ 0x8080808080808080u;  // w + 128, unsigned
     const u64 even = ((raised & kEvenBytes) - kCentre) * x.even + kLaneBias;
     const u64 odd = (((raised >> 8) & kEvenBytes) - kCentre) * x.odd + kLaneBias;
-    lane[2 * i] += static_cast<i32>((even >> 16) & 0xffff) + static_cast<i32>((odd >> 16) & 0xffff) - 0x10000;
+    lane[2 * i] +=
+        static_cast<i32>((even >> 16) & 0xffff) + static_cast<i32>((odd >> 16) & 0xffff) - 0x10000;
     lane[2 * i + 1] += static_cast<i32>(even >> 48) + static_cast<i32>(odd >> 48) - 0x10000;
   }
   return gather_lanes<I32x16>(lane);

@@ -1,4 +1,5 @@
-// Weights, activations and halves in pairs of 256-bit vectors: what the AVX2 and AVX-VNNI tables share.
+// Weights, activations and halves in pairs of 256-bit vectors: what the AVX2 and AVX-VNNI tables
+// share.
 
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   F32x16 r;
@@ -10,7 +11,8 @@ LBM_LANE F32x16 f_load_f16(const u16* p) {
 }
 LBM_LANE void f_store_f16(u16* p, F32x16 v) {
   LBM_EACH_PART {
-    const __m128i h = _mm256_cvtps_ph(__builtin_bit_cast(__m256, v.part[i]), _MM_FROUND_TO_NEAREST_INT);
+    const __m128i h =
+        _mm256_cvtps_ph(__builtin_bit_cast(__m256, v.part[i]), _MM_FROUND_TO_NEAREST_INT);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p + i * kPart), h);
   }
 }
@@ -31,10 +33,11 @@ LBM_LANE W64 w_high_nibbles(W64 w) {
   return {{_mm256_and_si256(_mm256_srli_epi16(w.part[0], 4), mask),
            _mm256_and_si256(_mm256_srli_epi16(w.part[1], 4), mask)}};
 }
-// 16 in byte i where bit i is set: copies each byte of the mask to the 8 bytes it speaks for, then tests one bit in each.
+// 16 in byte i where bit i is set: copies each byte of the mask to the 8 bytes it speaks for, then
+// tests one bit in each.
 LBM_LANE __m256i fifth_bits(u32 bits) {
-  const __m256i copy = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3,
-                                        3, 3, 3);
+  const __m256i copy = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
+                                        2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i one_bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201u));
   const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<i32>(bits)), copy);
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);

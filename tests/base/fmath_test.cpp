@@ -1,5 +1,6 @@
-// Our elementary functions against values of 40 digits (computed with an arbitrary-precision calculator), and their identities.
-// The error over dense samples against the C library is measured by tests/hosted/fmath_error_test.cpp.
+// Our elementary functions against values of 40 digits (computed with an arbitrary-precision
+// calculator), and their identities. The error over dense samples against the C library is measured
+// by tests/hosted/fmath_error_test.cpp.
 #include "core/base/fmath.h"
 #include "tests/test.h"
 

@@ -9,13 +9,6 @@ using namespace lbm::test;
 
 namespace {
 
-TemplateProbe& probe() {
-  static TemplateProbe* instance = nullptr;
-  alignas(TemplateProbe) static u8 memory[sizeof(TemplateProbe)];
-  if (instance == nullptr) instance = new (PlaceAt{memory}) TemplateProbe();
-  return *instance;
-}
-
 ErrorCode code_of(Str source) { return probe().error(source).code; }
 
 bool is_bound(ErrorCode code) {

@@ -10,12 +10,7 @@ using namespace lbm::test;
 
 namespace {
 
-bool shapes(Str source, Str expected) {
-  static TemplateProbe* instance = nullptr;
-  alignas(TemplateProbe) static u8 memory[sizeof(TemplateProbe)];
-  if (instance == nullptr) instance = new (PlaceAt{memory}) TemplateProbe();
-  return instance->shape(source) == expected;
-}
+bool shapes(Str source, Str expected) { return probe().shape(source) == expected; }
 
 u8 memory[64 * 1024];
 

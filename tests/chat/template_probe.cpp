@@ -126,4 +126,11 @@ Str TemplateProbe::shape(Str source) {
   return out.text();
 }
 
+TemplateProbe& probe() {
+  static TemplateProbe* instance = nullptr;
+  alignas(TemplateProbe) static u8 memory[sizeof(TemplateProbe)];
+  if (instance == nullptr) instance = new (PlaceAt{memory}) TemplateProbe();
+  return *instance;
+}
+
 }  // namespace lbm::test

@@ -40,4 +40,7 @@ class TemplateProbe {
   char shown_[4096];
 };
 
+// The one instance: its memory is static.
+[[nodiscard]] TemplateProbe& probe();
+
 }  // namespace lbm::test

@@ -10,13 +10,6 @@ using namespace lbm::test;
 
 namespace {
 
-TemplateProbe& probe() {
-  static TemplateProbe* instance = nullptr;
-  alignas(TemplateProbe) static u8 memory[sizeof(TemplateProbe)];
-  if (instance == nullptr) instance = new (PlaceAt{memory}) TemplateProbe();
-  return *instance;
-}
-
 // The output of `source` is `expected`.
 bool gives(Str source, Str expected) { return probe().text(source) == expected; }
 

@@ -1,4 +1,5 @@
-// The reference dequantizer against vectors of the reference implementation, bit by bit (../shared/golden/quants).
+// The reference dequantizer against vectors of the reference implementation, bit by bit
+// (../shared/golden/quants).
 #include <cstring>
 
 #include "core/tensor/dequantize.h"

@@ -1,4 +1,5 @@
-// The largest error of each elementary function over dense samples, against the C library in a wider type (docs/numerics.md).
+// The largest error of each elementary function over dense samples, against the C library in a
+// wider type (docs/numerics.md).
 #include <cmath>
 
 #include "core/base/fmath.h"
@@ -40,8 +41,8 @@ TEST_CASE("maximum errors of the elementary functions", "[base][fmath]") {
                                                  std::sin(static_cast<long double>(x * 100))));
     worst_sin = std::max(worst_sin, error);
   }
-  INFO("exp f32 " << worst_exp32 << " ulp, exp f64 " << worst_exp << " ulp, log f64 " << worst_log << " ulp, sin abs "
-                  << worst_sin);
+  INFO("exp f32 " << worst_exp32 << " ulp, exp f64 " << worst_exp << " ulp, log f64 " << worst_log
+                  << " ulp, sin abs " << worst_sin);
   CHECK(worst_exp32 < 1.0);
   CHECK(worst_exp < 1.0);
   CHECK(worst_log < 1.8);

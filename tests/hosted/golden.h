@@ -1,12 +1,13 @@
-// Where the golden data is: answers of the reference implementations that are too large to live in this repository.
+// Where the golden data is: answers of the reference implementations that are too large to live in
+// this repository.
 #pragma once
 
 #include <string>
 
 namespace lbm::test {
 
-// The path of a file below the golden folder: $LBM_GOLDEN, else ../shared/golden beside the checkout. Empty where that file is
-// absent; a test then says WARN("skipped: ...") and returns.
+// The path of a file below the golden folder: $LBM_GOLDEN, else ../shared/golden beside the
+// checkout. Empty where that file is absent; a test then says WARN("skipped: ...") and returns.
 [[nodiscard]] std::string golden_path(const std::string& name);
 
 // The default model in models/cache (`make model`), or $LBM_MODEL. Empty where it was not fetched.

@@ -1,4 +1,5 @@
-// A model file loaded the way the engine does it, without tokenizer and template: for tests of the forward pass.
+// A model file loaded the way the engine does it, without tokenizer and template: for tests of the
+// forward pass.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ class LoadedModel {
   [[nodiscard]] const Model& model() const { return model_; }
 
   // A new session; it takes its memory from the model's.
-  [[nodiscard]] Session* session(const SessionParams& params, const KernelTable& kernels, Workers& workers) {
+  [[nodiscard]] Session* session(const SessionParams& params, const KernelTable& kernels,
+                                 Workers& workers) {
     Result<Session*> session = Session::create(arena_, model_, params, kernels, workers);
     return session.ok() ? session.value() : nullptr;
   }
@@ -41,7 +43,9 @@ class LoadedModel {
     if (!plan.ok()) return plan.error();
     if (Status s = place_weights(plan.value(), arena_); !s.ok()) return s;
     std::vector<u8> chunk(plan.value().chunk_bytes);
-    if (Status s = read_weights(plan.value(), file.value(), source_, {chunk.data(), chunk.size()}, nullptr, {}); !s.ok()) {
+    if (Status s = read_weights(plan.value(), file.value(), source_, {chunk.data(), chunk.size()},
+                                nullptr, {});
+        !s.ok()) {
       return s;
     }
     model_.weights = *plan.value().weights;
@@ -65,7 +69,9 @@ inline std::vector<const KernelTable*> kernel_tables() {
 // Collects the logits of all tokens, [n_token][n_vocab].
 class CollectLogits final : public Session::LogitsSink {
  public:
-  void on_logits(u32, Span<const f32> logits) override { values.insert(values.end(), logits.begin(), logits.end()); }
+  void on_logits(u32, Span<const f32> logits) override {
+    values.insert(values.end(), logits.begin(), logits.end());
+  }
   std::vector<f32> values;
 };
 

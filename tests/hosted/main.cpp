@@ -1,4 +1,5 @@
-// main() of the hosted tests: Catch2's runner, and a closing line that a script can read: "N passed, N failed" test cases.
+// main() of the hosted tests: Catch2's runner, and a closing line that a script can read: "N
+// passed, N failed" test cases.
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 using ListenerBase = Catch::EventListenerBase;
@@ -26,7 +27,8 @@ class ClosingLine final : public ListenerBase {
 };
 CATCH_REGISTER_LISTENER(ClosingLine)
 
-std::string path_if_there(const char* variable, const std::string& fallback, const std::string& name) {
+std::string path_if_there(const char* variable, const std::string& fallback,
+                          const std::string& name) {
   const char* given = std::getenv(variable);
   const std::string path = (given != nullptr ? std::string(given) : fallback) + name;
   return std::filesystem::exists(path) ? path : std::string();
@@ -51,7 +53,8 @@ int main(int argc, char** argv) {
   const auto& cases = g_totals.testCases;
   // A run that ended before it began (a wrong flag, --list-tests) has no counts to show.
   if (cases.total() > 0) {
-    std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(cases.passed + cases.failedButOk),
+    std::printf("%llu passed, %llu failed\n",
+                static_cast<unsigned long long>(cases.passed + cases.failedButOk),
                 static_cast<unsigned long long>(cases.failed));
   }
   return result;

@@ -1,5 +1,5 @@
-// The logits of tiny models against a reference implementation (../shared/golden/models), and against themselves: every kernel
-// table, batch size and KV length must give the same bits.
+// The logits of tiny models against a reference implementation (../shared/golden/models), and
+// against themselves: every kernel table, batch size and KV length must give the same bits.
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,8 +13,8 @@ using namespace lbm::test;
 
 namespace {
 
-const char* const kLlamaModels[] = {"llama-mha",  "llama-gqa-tied", "llama-mqa-linear", "llama-yarn",
-                                    "llama-bias", "llama3-ropefreqs"};
+const char* const kLlamaModels[] = {"llama-mha",  "llama-gqa-tied", "llama-mqa-linear",
+                                    "llama-yarn", "llama-bias",     "llama3-ropefreqs"};
 const char* const kQuantizedModels[] = {"llama16-F16", "llama16-BF16"};
 
 nlohmann::json read_json(const std::string& path) {
@@ -29,8 +29,8 @@ std::string formatted(const Status& status) {
 }
 
 // Logits of `tokens` in pieces of n_batch.
-std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens, const SessionParams& params,
-                           const KernelTable& kernels) {
+std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
+                           const SessionParams& params, const KernelTable& kernels) {
   const Arena::Mark mark = loaded.arena().mark();
   SingleWorker worker;
   Session* session = loaded.session(params, kernels, worker);
@@ -86,7 +86,8 @@ TEST_CASE("tiny llama models agree with the reference logits", "[golden][infer]"
     params.kv = KvType::kF32;
     const std::vector<u32> tokens = expect["tokens"];
     const std::vector<f32> logits = logits_of(loaded, tokens, params, *kernel_tables().back());
-    const Difference d = compare(logits, read_floats(golden_path(std::string("models/") + name + ".logits.f32")));
+    const Difference d =
+        compare(logits, read_floats(golden_path(std::string("models/") + name + ".logits.f32")));
     INFO("max abs " << d.max_abs << ", NMSE " << d.nmse);
     CHECK(d.max_abs <= expect["tolerance"]["max_abs"].get<f64>());
     CHECK(d.nmse <= expect["tolerance"]["nmse"].get<f64>());
@@ -96,8 +97,10 @@ TEST_CASE("tiny llama models agree with the reference logits", "[golden][infer]"
     const usize n_vocab = loaded.model().config.n_vocab;
     const std::vector<f32> all = logits_of(loaded, long_tokens, params, *kernel_tables().back());
     std::vector<f32> picked;
-    for (const usize pos : positions) picked.insert(picked.end(), all.data() + pos * n_vocab, all.data() + (pos + 1) * n_vocab);
-    const Difference d_long = compare(picked, read_floats(golden_path(std::string("models/") + name + ".long.f32")));
+    for (const usize pos : positions)
+      picked.insert(picked.end(), all.data() + pos * n_vocab, all.data() + (pos + 1) * n_vocab);
+    const Difference d_long =
+        compare(picked, read_floats(golden_path(std::string("models/") + name + ".long.f32")));
     INFO("long: max abs " << d_long.max_abs << ", NMSE " << d_long.nmse);
     CHECK(d_long.max_abs <= expect["tolerance"]["max_abs"].get<f64>());
     CHECK(d_long.nmse <= expect["tolerance"]["nmse"].get<f64>());
@@ -135,15 +138,17 @@ TEST_CASE("half-precision weights agree with the reference logits", "[golden][in
   for (const char* name : kQuantizedModels) {
     const std::string path = golden_path(std::string("quantized/") + name + ".gguf");
     if (path.empty()) return;
-    const nlohmann::json expect = read_json(golden_path(std::string("quantized/") + name + ".json"));
+    const nlohmann::json expect =
+        read_json(golden_path(std::string("quantized/") + name + ".json"));
     LoadedModel loaded(path);
     INFO(name << ": " << (loaded.status().ok() ? std::string("ok") : formatted(loaded.status())));
     REQUIRE(loaded.status().ok());
     SessionParams params;
     params.kv = KvType::kF32;
-    const std::vector<f32> logits =
-        logits_of(loaded, expect["tokens"].get<std::vector<u32>>(), params, *kernel_tables().back());
-    const Difference d = compare(logits, read_floats(golden_path(std::string("quantized/") + name + ".logits.f32")));
+    const std::vector<f32> logits = logits_of(loaded, expect["tokens"].get<std::vector<u32>>(),
+                                              params, *kernel_tables().back());
+    const Difference d =
+        compare(logits, read_floats(golden_path(std::string("quantized/") + name + ".logits.f32")));
     INFO("max abs " << d.max_abs << ", NMSE " << d.nmse);
     CHECK(d.nmse <= 1e-7);
   }
@@ -151,8 +156,10 @@ TEST_CASE("half-precision weights agree with the reference logits", "[golden][in
 
 TEST_CASE("tables, batch sizes and repetition give the same bits", "[golden][infer][bits]") {
   std::vector<std::string> paths;
-  for (const char* name : kLlamaModels) paths.push_back(golden_path(std::string("models/") + name + ".gguf"));
-  for (const char* name : kQuantizedModels) paths.push_back(golden_path(std::string("quantized/") + name + ".gguf"));
+  for (const char* name : kLlamaModels)
+    paths.push_back(golden_path(std::string("models/") + name + ".gguf"));
+  for (const char* name : kQuantizedModels)
+    paths.push_back(golden_path(std::string("quantized/") + name + ".gguf"));
   for (const std::string& path : paths) {
     if (path.empty()) return;
     LoadedModel loaded(path);

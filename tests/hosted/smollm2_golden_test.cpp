@@ -1,5 +1,6 @@
-// The default model against reference answers (../shared/golden/smollm2): teacher-forced over the output of the exact F32 engine.
-// Two correct engines with int8 activations differ by up to 0.7 in a logit, so a token must agree where the margin exceeds 1.0.
+// The default model against reference answers (../shared/golden/smollm2): teacher-forced over the
+// output of the exact F32 engine. Two correct engines with int8 activations differ by up to 0.7 in
+// a logit, so a token must agree where the margin exceeds 1.0.
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -39,7 +40,8 @@ class CountAgreement final : public Session::LogitsSink {
 
 }  // namespace
 
-TEST_CASE("the default model agrees with the exact reference, teacher-forced", "[golden][smollm2]") {
+TEST_CASE("the default model agrees with the exact reference, teacher-forced",
+          "[golden][smollm2]") {
   const std::string golden = golden_path("smollm2/golden-smollm2.jsonl");
   const std::string model = default_model_path();
   if (golden.empty() || model.empty()) {

@@ -121,7 +121,8 @@ TEST_CASE("the repeat penalty looks at the newest tokens and counts each once", 
   CHECK(sampler->pick(logits).value() == 0);
   sampler->accept(0);
   sampler->accept(0);
-  CHECK(sampler->pick(logits).value() == 1);  // 3 / 2 < 2; counted twice it would be 0.75, the same winner
+  CHECK(sampler->pick(logits).value() ==
+        1);  // 3 / 2 < 2; counted twice it would be 0.75, the same winner
   sampler->accept(1);
   CHECK(sampler->pick(logits).value() == 0);  // 1.5 against 1
   sampler->accept(2);

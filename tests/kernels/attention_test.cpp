@@ -1,4 +1,5 @@
-// Attention of every table: the same bits, and the plain softmax within rounding; across tiles, chunks and head sizes.
+// Attention of every table: the same bits, and the plain softmax within rounding; across tiles,
+// chunks and head sizes.
 #include "core/base/fmath.h"
 #include "core/base/pcg32.h"
 #include "core/tensor/f16.h"
@@ -16,7 +17,7 @@ constexpr u32 kGroup = 3;
 struct Cache {
   alignas(64) u16 keys[(kMaxPos + 16) * kMaxDim];
   alignas(64) u16 values[kMaxPos * kMaxDim];
-  f32 plain_keys[kMaxPos * kMaxDim];    // what was stored, [pos][head_dim]
+  f32 plain_keys[kMaxPos * kMaxDim];  // what was stored, [pos][head_dim]
   f32 plain_values[kMaxPos * kMaxDim];
   alignas(64) f32 q[kGroup * kMaxDim + 16];
   alignas(64) f32 out[kGroup * 48];
@@ -26,7 +27,9 @@ struct Cache {
 };
 Cache g_cache;
 
-f32 random_value(Pcg32& rng) { return static_cast<f32>(static_cast<i32>(rng.next() % 2001) - 1000) / 500.0f; }
+f32 random_value(Pcg32& rng) {
+  return static_cast<f32>(static_cast<i32>(rng.next() % 2001) - 1000) / 500.0f;
+}
 
 void fill(const KernelTable& table, u32 n_pos, u32 head_dim, Pcg32& rng) {
   f32 row[kMaxDim];
@@ -69,7 +72,8 @@ f64 error_of(u32 head_dim, u32 first_pos, u32 end_pos, const f32* out) {
     for (u32 pos = first_pos; pos < end_pos; ++pos) {
       f64 s = 0;
       for (u32 d = 0; d < head_dim; ++d) {
-        s += static_cast<f64>(g_cache.q[h * head_dim + d]) * static_cast<f64>(g_cache.plain_keys[pos * head_dim + d]);
+        s += static_cast<f64>(g_cache.q[h * head_dim + d]) *
+             static_cast<f64>(g_cache.plain_keys[pos * head_dim + d]);
       }
       g_cache.weights[pos] = s * static_cast<f64>(0.35f);
       max = g_cache.weights[pos] > max ? g_cache.weights[pos] : max;
@@ -93,7 +97,8 @@ f64 error_of(u32 head_dim, u32 first_pos, u32 end_pos, const f32* out) {
 
 }  // namespace
 
-TEST_CASE("attention: same bits in every table, and the softmax within rounding", "[kernels][bits]") {
+TEST_CASE("attention: same bits in every table, and the softmax within rounding",
+          "[kernels][bits]") {
   const KernelTable* tables[8];
   const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
   struct Range {
@@ -101,9 +106,10 @@ TEST_CASE("attention: same bits in every table, and the softmax within rounding"
     u32 first_pos;
     u32 end_pos;
   };
-  const Range ranges[] = {{16, 0, 1},   {16, 0, 16},   {24, 0, 17},     {40, 0, 64},     {16, 0, 65},
-                          {16, 5, 130}, {24, 63, 129}, {16, 0, 1024},   {16, 0, 1025},   {16, 100, 1200},
-                          {8, 0, 33},   {16, 64, 65},  {16, 1023, 1025}};
+  const Range ranges[] = {{16, 0, 1},      {16, 0, 16},     {24, 0, 17},   {40, 0, 64},
+                          {16, 0, 65},     {16, 5, 130},    {24, 63, 129}, {16, 0, 1024},
+                          {16, 0, 1025},   {16, 100, 1200}, {8, 0, 33},    {16, 64, 65},
+                          {16, 1023, 1025}};
   for (const Range& range : ranges) {
     Pcg32 rng(range.end_pos, range.head_dim);
     fill(*tables[0], range.end_pos, range.head_dim, rng);

@@ -1,4 +1,5 @@
-// All kernel tables against one plain definition, bit by bit, on shapes and values that corner the integer forms.
+// All kernel tables against one plain definition, bit by bit, on shapes and values that corner the
+// integer forms.
 #include "core/base/pcg32.h"
 #include "core/tensor/dequantize.h"
 #include "core/tensor/f16.h"
@@ -35,7 +36,8 @@ u64 bytes_per_row(DType type, u32 n_col) {
   return n_col / traits.block_size * traits.block_bytes;
 }
 
-// Random bytes with finite scales. `extreme` drives every integer to its limit: all bits set, or -128 in Q8_0.
+// Random bytes with finite scales. `extreme` drives every integer to its limit: all bits set, or
+// -128 in Q8_0.
 void fill_rows(DType type, u32 n_row, u32 n_col, bool extreme, Pcg32& rng) {
   const DTypeTraits traits = dtype_traits(type);
   const u64 n_byte = n_row * bytes_per_row(type, n_col);
@@ -58,7 +60,8 @@ void fill_rows(DType type, u32 n_row, u32 n_col, bool extreme, Pcg32& rng) {
     if (has_min) __builtin_memcpy(g_case.rows + at + 2, &half, 2);
     const u32 scales = has_min ? 4 : 2;
     if (extreme && type != DType::kF16) {
-      __builtin_memset(g_case.rows + at + scales, type == DType::kQ8_0 ? 0x80 : 0xff, traits.block_bytes - scales);
+      __builtin_memset(g_case.rows + at + scales, type == DType::kQ8_0 ? 0x80 : 0xff,
+                       traits.block_bytes - scales);
     }
   }
 }
@@ -67,8 +70,11 @@ void repack(DType type, u32 n_row, u32 n_col) {
   const u64 stride = tile_bytes(type, n_col);
   for (u32 row = 0; row < n_row; row += kTileRows) {
     const u32 n = n_row - row < kTileRows ? n_row - row : kTileRows;
-    const Span<const u8> rows(g_case.rows + row * bytes_per_row(type, n_col), n * bytes_per_row(type, n_col));
-    REQUIRE(repack_tile(type, rows, n, n_col, {g_case.tiles + row / kTileRows * stride, static_cast<usize>(stride)}).ok());
+    const Span<const u8> rows(g_case.rows + row * bytes_per_row(type, n_col),
+                              n * bytes_per_row(type, n_col));
+    REQUIRE(repack_tile(type, rows, n, n_col,
+                        {g_case.tiles + row / kTileRows * stride, static_cast<usize>(stride)})
+                .ok());
   }
 }
 
@@ -80,11 +86,14 @@ void fill_activations(u32 n, bool extreme, Pcg32& rng) {
 }
 
 // R5 and R8, row by row and block by block, from the file's bytes.
-f32 expected_product(DType type, const u8* row, const f32* x, const ActivationBlock* blocks, u32 n_col) {
+f32 expected_product(DType type, const u8* row, const f32* x, const ActivationBlock* blocks,
+                     u32 n_col) {
   f32 acc = 0.0f;
   const DTypeTraits traits = dtype_traits(type);
   if (traits.block_size == 1) {
-    REQUIRE(dequantize(type, {row, static_cast<usize>(bytes_per_row(type, n_col))}, {g_case.row, n_col}).ok());
+    REQUIRE(
+        dequantize(type, {row, static_cast<usize>(bytes_per_row(type, n_col))}, {g_case.row, n_col})
+            .ok());
     for (u32 k = 0; k < n_col; ++k) acc = acc + g_case.row[k] * x[k];
     return acc;
   }
@@ -130,8 +139,8 @@ void check_matmul(DType type, u32 n_row, u32 n_col, u32 n_token, bool extreme) {
   for (u32 t = 0; t < n_token; ++t) {
     for (u32 row = 0; row < n_row; ++row) {
       g_case.expected[t * stride + row] =
-          expected_product(type, g_case.rows + row * bytes_per_row(type, n_col), g_case.x + t * n_col,
-                           g_case.blocks + t * n_block, n_col);
+          expected_product(type, g_case.rows + row * bytes_per_row(type, n_col),
+                           g_case.x + t * n_col, g_case.blocks + t * n_block, n_col);
     }
   }
   for (u32 i = 0; i < n_table; ++i) {
@@ -141,7 +150,8 @@ void check_matmul(DType type, u32 n_row, u32 n_col, u32 n_token, bool extreme) {
                              n_col,
                              0,
                              n_tile,
-                             quantized ? reinterpret_cast<const u8*>(g_case.blocks) : reinterpret_cast<const u8*>(g_case.x),
+                             quantized ? reinterpret_cast<const u8*>(g_case.blocks)
+                                       : reinterpret_cast<const u8*>(g_case.x),
                              quantized ? n_block * sizeof(ActivationBlock) : n_col * sizeof(f32),
                              n_token,
                              g_case.y,
@@ -149,7 +159,8 @@ void check_matmul(DType type, u32 n_row, u32 n_col, u32 n_token, bool extreme) {
     tables[i]->matmul[static_cast<u32>(type)](args);
     bool same = true;
     for (u32 t = 0; t < n_token; ++t) {
-      same = same && __builtin_memcmp(g_case.y + t * stride, g_case.expected + t * stride, n_row * sizeof(f32)) == 0;
+      same = same && __builtin_memcmp(g_case.y + t * stride, g_case.expected + t * stride,
+                                      n_row * sizeof(f32)) == 0;
     }
     CHECK(same);
   }
@@ -177,7 +188,8 @@ TEST_CASE("activations are quantized alike by every table", "[kernels][bits]") {
   for (u32 round = 0; round < 50; ++round) {
     // Magnitudes from subnormal to near the largest float.
     const f32 magnitude = __builtin_bit_cast(f32, (rng.next() % 250 + 1) << 23);
-    for (f32& v : x) v = (static_cast<f32>(static_cast<i32>(rng.next() % 2001) - 1000) / 1000.0f) * magnitude;
+    for (f32& v : x)
+      v = (static_cast<f32>(static_cast<i32>(rng.next() % 2001) - 1000) / 1000.0f) * magnitude;
     ActivationBlock expected[2];
     REQUIRE(tables[0]->quantize_row(x, 64, expected));
     for (u32 b = 0; b < 2; ++b) {
@@ -194,7 +206,8 @@ TEST_CASE("activations are quantized alike by every table", "[kernels][bits]") {
   }
 }
 
-TEST_CASE("quantizing follows R3: largest becomes 127, ties go to even, tiny blocks become zero", "[kernels]") {
+TEST_CASE("quantizing follows R3: largest becomes 127, ties go to even, tiny blocks become zero",
+          "[kernels]") {
   const KernelTable* tables[8];
   const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
   for (u32 i = 0; i < n_table; ++i) {
@@ -215,7 +228,8 @@ TEST_CASE("quantizing follows R3: largest becomes 127, ties go to even, tiny blo
   }
 }
 
-TEST_CASE("vector operations give the same bits in every table, for every length", "[kernels][bits]") {
+TEST_CASE("vector operations give the same bits in every table, for every length",
+          "[kernels][bits]") {
   const KernelTable* tables[8];
   const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
   Pcg32 rng(3, 2);

@@ -1,4 +1,5 @@
-// Tiles hold what the rows held: reading a row back out of its tile gives the reference dequantizer's bits.
+// Tiles hold what the rows held: reading a row back out of its tile gives the reference
+// dequantizer's bits.
 #include "core/base/pcg32.h"
 #include "core/tensor/dequantize.h"
 #include "core/tensor/f16.h"
@@ -37,7 +38,8 @@ TEST_CASE("a tile gives back every row it was made of", "[tensor]") {
         f32 actual[kColumns];
         dequantize_tile_row(type, g_tile, row, kColumns, actual);
         if (row < n_row) REQUIRE(dequantize(type, {g_rows + row * n_byte, n_byte}, expected).ok());
-        // A row that is not there reads as zeros; -0 from a zero scale times a negative element counts as one.
+        // A row that is not there reads as zeros; -0 from a zero scale times a negative element
+        // counts as one.
         for (u32 i = 0; i < kColumns; ++i) {
           const bool same = __builtin_memcmp(&actual[i], &expected[i], 4) == 0;
           CHECK((same || (row >= n_row && actual[i] == 0.0f)));
@@ -53,8 +55,8 @@ TEST_CASE("a scale that is not finite is refused with its row", "[tensor]") {
     for (const u16 bad : {u16{0x7c00}, u16{0xfc00}, u16{0x7e01}}) {
       __builtin_memset(g_rows, 0, sizeof(g_rows));
       __builtin_memcpy(g_rows + 2 * traits.block_bytes, &bad, 2);
-      const Status s = repack_tile(type, {g_rows, 4 * static_cast<usize>(traits.block_bytes)}, 4, 32,
-                                   {g_tile, 16 * static_cast<usize>(traits.block_bytes)});
+      const Status s = repack_tile(type, {g_rows, 4 * static_cast<usize>(traits.block_bytes)}, 4,
+                                   32, {g_tile, 16 * static_cast<usize>(traits.block_bytes)});
       REQUIRE(!s.ok());
       CHECK(s.error().code == ErrorCode::kNumeric);
       CHECK(s.error().value == 2);
@@ -77,13 +79,13 @@ TEST_CASE("half precision converts exactly, both ways, for all 65,536 patterns",
 }
 
 TEST_CASE("rounding to half precision goes to the nearest, ties to even", "[tensor]") {
-  CHECK(f32_to_f16(1.0f + 0x1p-11f) == 0x3c00);            // tie, even below
-  CHECK(f32_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);        // tie, even above
+  CHECK(f32_to_f16(1.0f + 0x1p-11f) == 0x3c00);      // tie, even below
+  CHECK(f32_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);  // tie, even above
   CHECK(f32_to_f16(1.0f + 0x1p-11f + 0x1p-20f) == 0x3c01);
   CHECK(f32_to_f16(65519.0f) == 0x7bff);
   CHECK(f32_to_f16(65520.0f) == 0x7c00);
   CHECK(f32_to_f16(0x1p-24f) == 0x0001);
-  CHECK(f32_to_f16(0x1p-25f) == 0x0000);                   // tie with zero
+  CHECK(f32_to_f16(0x1p-25f) == 0x0000);  // tie with zero
   CHECK(f32_to_f16(0x1.8p-25f) == 0x0001);
   CHECK(f32_to_f16(-0x1p-14f) == 0x8400);
 }
