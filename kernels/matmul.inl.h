@@ -5,39 +5,26 @@
 // row and token. Weights are read once per pass, in one sequential stream; unpacking them is shared
 // by the tokens, reading activations by the tiles. Neither count changes a bit.
 
-// Traits of a tile type: how to walk it and how to finish its dot product.
+// How the elements of a tile type are stored: bits each, what is subtracted from the unsigned
+// value, and whether every block has a minimum beside its scale.
+template <u32 kElementBits, i32 kSubtracted, bool kMin>
+struct Elements {
+  static constexpr u32 kBits = kElementBits;
+  static constexpr i32 kOffset = kSubtracted;
+  static constexpr bool kHasMin = kMin;
+};
 template <class Tile>
 struct TileTraits;
 template <>
-struct TileTraits<TileQ4_0> {
-  static constexpr u32 kBits = 4;
-  static constexpr i32 kOffset = 8;
-  static constexpr bool kHasMin = false;
-};
+struct TileTraits<TileQ4_0> : Elements<4, 8, false> {};
 template <>
-struct TileTraits<TileQ4_1> {
-  static constexpr u32 kBits = 4;
-  static constexpr i32 kOffset = 0;
-  static constexpr bool kHasMin = true;
-};
+struct TileTraits<TileQ4_1> : Elements<4, 0, true> {};
 template <>
-struct TileTraits<TileQ5_0> {
-  static constexpr u32 kBits = 5;
-  static constexpr i32 kOffset = 16;
-  static constexpr bool kHasMin = false;
-};
+struct TileTraits<TileQ5_0> : Elements<5, 16, false> {};
 template <>
-struct TileTraits<TileQ5_1> {
-  static constexpr u32 kBits = 5;
-  static constexpr i32 kOffset = 0;
-  static constexpr bool kHasMin = true;
-};
+struct TileTraits<TileQ5_1> : Elements<5, 0, true> {};
 template <>
-struct TileTraits<TileQ8_0> {
-  static constexpr u32 kBits = 8;
-  static constexpr i32 kOffset = 0;
-  static constexpr bool kHasMin = false;
-};
+struct TileTraits<TileQ8_0> : Elements<8, 0, false> {};
 
 // The integer dot products of one block: kTiles tiles (tile_stride bytes apart) x kTokens
 // activation blocks.

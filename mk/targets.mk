@@ -38,11 +38,17 @@ check-wasm: $(WASM_OBJ)
 check-structure: $(BUILD)/lbm $(BUILD)/efi/BOOTX64.EFI $(BUILD)/test/write_example_config
 	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --only structure
 
-# One fuzzer after the other. What it finds stays in the corpus; a crash leaves its input beside it.
-fuzz-run: $(FUZZERS)
+# One fuzzer after the other. What it finds stays in its corpus; a crash leaves its input beside it. The fuzzer of model files
+# starts from the hostile corpus, whose small files stand for all of its kinds.
+FUZZ_SEEDS_gguf_fuzz = $(dir $(HOSTILE_FILES))
+fuzz-run: $(FUZZERS) $(HOSTILE_FILES)
 	$(if $(FUZZERS),,@echo "there are no fuzzers (tests/fuzz/*_fuzz.cpp)")
-	@set -e; for fuzzer in $(FUZZERS); do name=$$(basename $$fuzzer); mkdir -p $(BUILD)/fuzz/corpus/$$name; \
-	  echo "fuzz: $$name, $(FUZZ_SECONDS) s"; \
-	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
-	    -artifact_prefix=$(BUILD)/fuzz/crash-$$name- $(BUILD)/fuzz/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
-	done
+	@set -e; $(foreach fuzzer,$(FUZZERS),$(call run_fuzzer,$(fuzzer),$(notdir $(fuzzer)));) true
+
+define run_fuzzer
+mkdir -p $(BUILD)/fuzz/corpus/$(2); \
+  $(1) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -artifact_prefix=$(BUILD)/fuzz/crash-$(2)- \
+    $(BUILD)/fuzz/corpus/$(2) $(wildcard tests/fuzz/corpus/$(2)) $(FUZZ_SEEDS_$(2)) > $(BUILD)/fuzz/$(2).log 2>&1 \
+  || { tail -n 60 $(BUILD)/fuzz/$(2).log; echo "fuzz: $(2) failed; all it said is in $(BUILD)/fuzz/$(2).log"; exit 1; }; \
+  echo "fuzz: $(2): $$(sed -n 's/^Done \([0-9]* runs in [0-9]* second\).*/\1/p' $(BUILD)/fuzz/$(2).log)s"
+endef
