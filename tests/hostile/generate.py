@@ -10,6 +10,7 @@ it is to see that thing. The ids G01 ... G43 and T04 ... T09 number the recipes;
 
 Python's standard library only; the same bytes on every machine.
 """
+import argparse
 import sys
 from pathlib import Path
 
@@ -35,17 +36,23 @@ def rows():
 
 
 def main(arguments):
-    if arguments and arguments[0] in ("--check", "--write-index"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE.parent.parent / "build" / "hostile")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--write-index", action="store_true")
+    action.add_argument("--check", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.check or options.write_index:
         index = INDEX_HEADER + "".join(row for row, _, _ in rows())
         kept = HERE / "INDEX.tsv"
-        if arguments[0] == "--write-index":
+        if options.write_index:
             kept.write_text(index)
             return 0
         if kept.exists() and kept.read_text() == index:
             return 0
         print("tests/hostile/INDEX.tsv is not current; run tests/hostile/generate.py --write-index", file=sys.stderr)
         return 1
-    folder = Path(arguments[0]) if arguments else HERE.parent.parent / "build" / "hostile"
+    folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     index = INDEX_HEADER
     for row, file, data in rows():
