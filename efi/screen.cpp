@@ -116,7 +116,8 @@ bool Screen::can_show(u16 unit) {
 void Screen::flush() {
   if (n_unit_ == 0) return;
   line_[n_unit_] = 0;
-  for (u32 i = 0; i < n_output_; ++i) (void)outputs_[i]->OutputString(outputs_[i], line_);
+  CHAR16* text = reinterpret_cast<CHAR16*>(line_);  // gnu-efi 4 spells CHAR16 wchar_t, of 16 bits
+  for (u32 i = 0; i < n_output_; ++i) (void)outputs_[i]->OutputString(outputs_[i], text);
   n_unit_ = 0;
 }
 
