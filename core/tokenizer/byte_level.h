@@ -30,7 +30,7 @@ struct ByteLevelAlphabet {
 };
 
 inline constexpr ByteLevelAlphabet kByteLevel;
-static_assert(kByteLevel.codepoint_of[' '] == 0x120 && kByteLevel.byte_of[0x143] == 0xAD,
+static_assert(kByteLevel.codepoint_of[0x20] == 0x120 && kByteLevel.byte_of[0x143] == 0xAD,
               "68 bytes are moved");
 
 }  // namespace lbm
