@@ -9,7 +9,7 @@
 //
 // Nothing here is fused or reassociated, and all of it is add, multiply, divide and integer work,
 // so scalar code, every vector width and WASM give the same bits. Maximum errors are in
-// docs/numerics.md and are measured by tests/base/fmath_test.cpp.
+// docs/numerics.md and are measured by tests/hosted/fmath_error_test.cpp.
 
 // e^x. +0 below -87.3, +infinity above 88.72, NaN stays NaN.
 //

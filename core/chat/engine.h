@@ -46,7 +46,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Loads the model in `source`, replacing the one that is loaded; `name` is kept for messages.
-  // Errors: those of ModelFile::open, read_config, Tokenizer::create and bind_weights; kOutOfMemory
+  // Errors: those of ModelFile::open, read_config, Tokenizer::create and weights.h; kOutOfMemory
   // with needed and free bytes; kCancelled. The previous model stays loaded after any error, unless
   // had_to_evict() says otherwise.
   [[nodiscard]] Status load(ByteSource& source, Str name, const EngineOptions& options,

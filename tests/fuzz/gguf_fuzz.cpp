@@ -11,26 +11,11 @@
 #include "core/model/config.h"
 #include "core/model/weights.h"
 #include "core/tokenizer/tokenizer.h"
+#include "tests/hosted/memory_source.h"
 
 namespace {
 
 using namespace lbm;
-
-class InputSource final : public ByteSource {
- public:
-  explicit InputSource(Span<const u8> bytes) : bytes_(bytes) {}
-  [[nodiscard]] u64 size() const override { return bytes_.size(); }
-  [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
-    if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
-      return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
-    }
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
-    return {};
-  }
-
- private:
-  Span<const u8> bytes_;
-};
 
 void must(bool condition) {
   if (!condition) std::abort();
@@ -87,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
   static std::vector<u8> memory((usize{64} << 10) + (usize{2} << 20));
   static std::vector<u8> more(usize{32} << 20);
   Arena arena{Span<u8>(memory.data(), (usize{64} << 10) + 2 * size)};
-  InputSource source({data, size});
+  test::ViewSource source({data, size});
   const Result<ModelFile> file = ModelFile::open(source, arena);
   if (!file.ok()) {
     must(file.error().code != ErrorCode::kOutOfMemory && arena.bytes_used() == 0);

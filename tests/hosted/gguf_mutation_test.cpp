@@ -12,27 +12,12 @@
 #include "core/model/weights.h"
 #include "core/tokenizer/tokenizer.h"
 #include "tests/hosted/hostile_corpus.h"
+#include "tests/hosted/memory_source.h"
 #include "tests/test.h"
 
 using namespace lbm;
 
 namespace {
-
-class ViewSource final : public ByteSource {
- public:
-  explicit ViewSource(Span<const u8> bytes) : bytes_(bytes) {}
-  [[nodiscard]] u64 size() const override { return bytes_.size(); }
-  [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
-    if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
-      return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
-    }
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
-    return {};
-  }
-
- private:
-  Span<const u8> bytes_;
-};
 
 // The damage that is being tried: which file, where, what. For the message of a failure only;
 // hundreds of thousands are tried.
@@ -96,7 +81,7 @@ class Bench {
   // short of the weights.
   ErrorCode open(usize n, bool whole_load) {
     Arena arena{Span<u8>(memory_.data(), memory_.size())};
-    ViewSource source({bytes_.data(), n});
+    test::ViewSource source({bytes_.data(), n});
     const Result<ModelFile> file = ModelFile::open(source, arena);
     if (!file.ok()) {
       must(file.error().code != ErrorCode::kOk, "an error without a code");

@@ -10,20 +10,36 @@
 
 namespace lbm::test {
 
-class MemorySource final : public ByteSource {
+// A ByteSource that views bytes of somebody else.
+class ViewSource final : public ByteSource {
  public:
-  explicit MemorySource(std::vector<u8> bytes) : bytes_(std::move(bytes)) {}
+  explicit ViewSource(Span<const u8> bytes) : bytes_(bytes) {}
   [[nodiscard]] u64 size() const override { return bytes_.size(); }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
     if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
-      return fail(ErrorCode::kTruncated, "read beyond the end").at(offset);
+      return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
     }
     std::memcpy(out.data(), bytes_.data() + offset, out.size());
     return {};
   }
 
  private:
+  Span<const u8> bytes_;
+};
+
+// One that owns them.
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(std::vector<u8> bytes)
+      : bytes_(std::move(bytes)), view_({bytes_.data(), bytes_.size()}) {}
+  MemorySource(const MemorySource&) = delete;
+  MemorySource& operator=(const MemorySource&) = delete;
+  [[nodiscard]] u64 size() const override { return view_.size(); }
+  [[nodiscard]] Status read(u64 offset, Span<u8> out) override { return view_.read(offset, out); }
+
+ private:
   std::vector<u8> bytes_;
+  ViewSource view_;
 };
 
 inline std::vector<u8> read_bytes(const std::string& path) {
