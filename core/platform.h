@@ -19,6 +19,8 @@ class ByteSource {
   //         kIo         the device failed.
   //         kCancelled  the user stopped the load.
   [[nodiscard]] virtual Status read(u64 offset, Span<u8> out) = 0;
+  // True where several cores may call read() at the same time, and gain by it.
+  [[nodiscard]] virtual bool concurrent() const { return false; }
 
  protected:
   ~ByteSource() = default;

@@ -1,166 +1,384 @@
-// Attention of one token with the online softmax over fixed tiles of 64 absolute positions (R14),
-// in chunks of 1,024 (R15).
+// Attention with the online softmax over fixed tiles of 64 absolute positions (R14), in chunks of
+// 1,024 (R15), for all tokens of a batch and all query heads that share a KV head.
 //
-// Keys are stored with positions in the lanes, so 16 scores come from one sequential walk over
-// head_dim; values with head elements in the lanes, so each output element is one sequential walk
-// over positions. Neither sum depends on how many tokens, heads or cores are at work. The query
-// heads that share a KV head go through a tile together and share its loads.
+// A row is one token and one query head. Scores and weighted values are the same computation, sums
+// side by side that run over k:
+//   scores[row][position] = sum over k = element  of q[row][k]      * key[k][position]
+//   out[row][element]    += sum over k = position of weight[row][k] * value[k][element]
+// so both are accumulate(): some rows times some lanes in registers, where what is read is shared by
+// the rows, and no sum depends on how many there are. For few rows (decoding) keys and values are
+// converted on their way into registers; for many, each tile of them once for all.
 
-// The running softmax of one query head: maximum, sum, and weighted values of the positions so far.
-struct HeadState {
-  f32 max;
-  f32 sum;
-  f32* out;  // [padded head_dim]
-};
-
-constexpr u32 kMaxGroup = 64;  // query heads that may share one KV head
+// Rows of one register tile, and the groups of 16 lanes beside them that leave registers for the
+// operands.
+constexpr u32 kAttentionRows = kPart == 4 ? 2 : 4;
+constexpr u32 attention_groups(u32 n_row) {
+  const u32 fit = (kPart == 16 ? 16 : 8) / (n_row * kParts);
+  return fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+}
+// Up to here converting keys and values again for every register tile costs less than keeping them.
+constexpr u32 kDirectRows = 2 * kAttentionRows;
 
 LBM_LANE u32 pad_lanes(u32 n) { return (n + kLanes - 1) / kLanes * kLanes; }
+LBM_LANE u32 min_of(u32 a, u32 b) { return a < b ? a : b; }
+LBM_LANE u32 max_of(u32 a, u32 b) { return a < b ? b : a; }
 
-// scores[64] of one query head over the tile that starts at `tile_pos`, for the groups of 16
-// positions that hold a visible one.
-template <class Load>
-LBM_LANE void tile_scores(const AttentionArgs& args, const f32* q, u32 tile_pos, u32 low, u32 high,
-                          f32* scores) {
-  const typename Load::Element* keys = reinterpret_cast<const typename Load::Element*>(args.keys);
-  for (u32 g = low / kLanes; g * kLanes < high; ++g) {
-    const typename Load::Element* row =
-        keys + static_cast<usize>(tile_pos / kLanes + g) * args.head_dim * kLanes;
-    F32x16 sum = f_zero();
-    for (u32 d = 0; d < args.head_dim; ++d)
-      sum = sum + f_splat(q[d]) * Load::lanes(row + d * kLanes);
-    f_store(scores + g * kLanes, sum * f_splat(args.scale));
-  }
-}
-
-// Turns scores[low, high) into weights and returns the factor for what was summed before.
-LBM_LANE f32 tile_softmax(HeadState& state, f32* scores, u32 low, u32 high) {
-  f32 max = state.max;
-  for (u32 j = low; j < high; ++j) max = max < scores[j] ? scores[j] : max;
-  for (u32 j = 0; j < low; ++j) scores[j] = -__builtin_inff();
-  for (u32 j = high; j < kAttentionTile; ++j) scores[j] = -__builtin_inff();
-  const f32 correction_input = state.max - max;
-  F32x16 lanes = f_zero();
-  for (u32 g = 0; g < kAttentionTile; g += kLanes) {
-    const F32x16 p = exp_f32(f_load(scores + g) -
-                             f_splat(max));  // a masked position gives +0, which adds nothing
-    f_store(scores + g, p);
-    lanes = lanes + p;
-  }
-  f32 correction[kLanes];
-  f_store(correction, exp_f32(f_splat(correction_input)));
-  state.sum = state.sum * correction[0] + fold(lanes);
-  state.max = max;
-  return correction[0];
-}
-
-// out = out * correction + sum over the visible positions of weight * value, in ascending order.
-template <class Load>
-LBM_LANE void tile_values(const AttentionArgs& args, HeadState* heads, const f32* weights,
-                          const f32* corrections, u32 tile_pos, u32 low, u32 high) {
-  const typename Load::Element* values =
-      reinterpret_cast<const typename Load::Element*>(args.values) +
-      static_cast<usize>(tile_pos) * args.head_dim;
-  for (u32 d = 0; d < args.head_dim; d += kLanes) {
-    const u32 n = args.head_dim - d < kLanes ? args.head_dim - d : kLanes;
-    for (u32 h = 0; h < args.n_group; ++h) {
-      F32x16 out = f_load(heads[h].out + d) * f_splat(corrections[h]);
-      const f32* weight = weights + h * kAttentionTile;
-      for (u32 j = low; j < high; ++j) {
-        const typename Load::Element* row = values + static_cast<usize>(j) * args.head_dim + d;
-        out =
-            out + f_splat(weight[j]) * (n == kLanes ? Load::lanes(row) : Load::lanes_first(row, n));
+// sum[r][g] += a[r][k] * lanes(k, group + g), for k in [begin, end) in ascending order.
+template <class Source, u32 kRows, u32 kGroups>
+LBM_LANE void accumulate(const Source& source, u32 group, u32 begin, u32 end,
+                         const f32* const (&a)[kRows], F32x16 (&sum)[kRows][kGroups]) {
+  for (u32 k = begin; k < end; ++k) {
+    F32x16 lanes[kGroups];
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) {
+      lanes[g] = source.lanes(k, group + g);
+      source.prefetch(k, group + g);
+    }
+    _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
+      const F32x16 factor = f_splat(a[r][k]);
+      _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) {
+        sum[r][g] = sum[r][g] + factor * lanes[g];
       }
-      f_store(heads[h].out + d, out);
     }
   }
 }
 
-template <class Load>
-void attention_chunk(const AttentionArgs& args, HeadState* heads, f32* weights, u32 begin,
-                     u32 end) {
-  f32 corrections[kMaxGroup];
-  for (u32 tile_pos = begin / kAttentionTile * kAttentionTile; tile_pos < end;
-       tile_pos += kAttentionTile) {
-    const u32 low = begin > tile_pos ? begin - tile_pos : 0;
-    const u32 high = end - tile_pos < kAttentionTile ? end - tile_pos : kAttentionTile;
-    for (u32 h = 0; h < args.n_group; ++h) {
-      f32* scores = weights + h * kAttentionTile;
-      tile_scores<Load>(args, args.q + static_cast<usize>(h) * args.head_dim, tile_pos, low, high,
-                        scores);
-      corrections[h] = tile_softmax(heads[h], scores, low, high);
+// Up to 16 consecutive rows on their way through one tile; positions count from its start.
+struct RowBatch {
+  u32 n;
+  u32 head_dim;
+  f32 scale;
+  const f32* q[kAttentionBatch];
+  u32 low[kAttentionBatch];  // visible: [low, high); none where low >= high
+  u32 high[kAttentionBatch];
+  f32* scores;  // [n][64], then the weights
+  f32* max;     // [n]
+  f32* sum;     // [n]
+  f32* out;     // [n][padded]
+  u32 padded;   // head_dim in whole lanes
+};
+
+template <class Source, u32 kRows, u32 kGroups>
+void score_block(const RowBatch& batch, const Source& keys, u32 row, u32 group) {
+  const f32* q[kRows];
+  F32x16 sum[kRows][kGroups];
+  _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
+    q[r] = batch.q[row + r];
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) sum[r][g] = f_zero();
+  }
+  accumulate(keys, group, 0, batch.head_dim, q, sum);
+  const F32x16 scale = f_splat(batch.scale);
+  f32* scores = batch.scores + row * kAttentionTile + group * kLanes;
+  _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) {
+      f_store(scores + r * kAttentionTile + g * kLanes, sum[r][g] * scale);
     }
-    tile_values<Load>(args, heads, weights, corrections, tile_pos, low, high);
   }
 }
 
-// a = a merged with the later partial result b.
-LBM_LANE void merge_heads(HeadState& a, const HeadState& b, u32 padded) {
-  const f32 max = a.max < b.max ? b.max : a.max;
-  f32 scale_a[kLanes];
-  f32 scale_b[kLanes];
-  f_store(scale_a, exp_f32(f_splat(a.max - max)));
-  f_store(scale_b, exp_f32(f_splat(b.max - max)));
-  a.sum = a.sum * scale_a[0] + b.sum * scale_b[0];
-  for (u32 d = 0; d < padded; d += kLanes) {
-    f_store(a.out + d,
-            f_load(a.out + d) * f_splat(scale_a[0]) + f_load(b.out + d) * f_splat(scale_b[0]));
-  }
-  a.max = max;
+// Scores of kRows rows for the groups [group, end).
+template <class Source, u32 kRows>
+void score_rows(const RowBatch& batch, const Source& keys, u32 row, u32 group, u32 end) {
+  constexpr u32 kGroups = attention_groups(kRows);
+  for (; group + kGroups <= end; group += kGroups)
+    score_block<Source, kRows, kGroups>(batch, keys, row, group);
+  for (; group < end; ++group) score_block<Source, kRows, 1>(batch, keys, row, group);
 }
 
-LBM_LANE void start_heads(HeadState* heads, f32* out, u32 n_group, u32 padded) {
-  for (u32 h = 0; h < n_group; ++h) {
-    heads[h] = {-__builtin_inff(), 0.0f, out + static_cast<usize>(h) * padded};
-    for (u32 d = 0; d < padded; d += kLanes) f_store(heads[h].out + d, f_zero());
+template <class Source, u32 kRows, u32 kGroups>
+void value_block(const RowBatch& batch, const Source& values, u32 row, u32 group, u32 begin,
+                 u32 end) {
+  const f32* weights[kRows];
+  F32x16 sum[kRows][kGroups];
+  f32* out = batch.out + static_cast<usize>(row) * batch.padded + group * kLanes;
+  _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
+    weights[r] = batch.scores + (row + r) * kAttentionTile;
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g)
+        sum[r][g] = f_load(out + r * batch.padded + g * kLanes);
+  }
+  accumulate(values, group, begin, end, weights, sum);
+  _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g)
+        f_store(out + r * batch.padded + g * kLanes, sum[r][g]);
   }
 }
 
-template <class Load>
-void attention(const AttentionArgs& args) {
+// out += weight * value of kRows rows over the positions [begin, end).
+template <class Source, u32 kRows>
+void value_rows(const RowBatch& batch, const Source& values, u32 row, u32 begin, u32 end) {
+  constexpr u32 kGroups = attention_groups(kRows);
+  const u32 n_group = batch.padded / kLanes;
+  if (begin >= end) return;
+  u32 group = 0;
+  for (; group + kGroups <= n_group; group += kGroups)
+    value_block<Source, kRows, kGroups>(batch, values, row, group, begin, end);
+  for (; group < n_group; ++group)
+    value_block<Source, kRows, 1>(batch, values, row, group, begin, end);
+}
+
+// What all of kRows rows see, they add together; what one of them sees before and after that, on its
+// own. A position that is masked must not even be added as zero: +0 times a value may be -0 or NaN.
+template <class Source, u32 kRows>
+void ragged_value_rows(const RowBatch& batch, const Source& values, u32 row) {
+  u32 low = 0;
+  u32 high = kAttentionTile;
+  for (u32 r = row; r < row + kRows; ++r) {
+    low = max_of(low, batch.low[r]);
+    high = min_of(high, batch.high[r]);
+  }
+  if (kRows > 1 && low >= high) low = high = kAttentionTile;  // nothing in common
+  for (u32 r = row; kRows > 1 && r < row + kRows; ++r)
+    value_rows<Source, 1>(batch, values, r, batch.low[r], min_of(low, batch.high[r]));
+  value_rows<Source, kRows>(batch, values, row, low, high);
+  for (u32 r = row; kRows > 1 && r < row + kRows; ++r)
+    value_rows<Source, 1>(batch, values, r, max_of(high, batch.low[r]), batch.high[r]);
+}
+
+template <class Source, u32 kRows>
+void ragged_score_rows(const RowBatch& batch, const Source& keys, u32 row) {
+  u32 low = kAttentionTile;
+  u32 high = 0;
+  for (u32 r = row; r < row + kRows; ++r) {
+    if (batch.low[r] >= batch.high[r]) continue;
+    low = min_of(low, batch.low[r]);
+    high = max_of(high, batch.high[r]);
+  }
+  score_rows<Source, kRows>(batch, keys, row, low / kLanes, (high + kLanes - 1) / kLanes);
+}
+
+// Calls f(first, count) for rows 0 .. n - 1, kAttentionRows at a time, the last ones fewer; `count`
+// is a constant.
+template <u32 kRows>
+struct RowCount {
+  static constexpr u32 kValue = kRows;
+};
+template <class F>
+LBM_LANE void for_rows(u32 n, F f) {
+  u32 row = 0;
+  for (; row + kAttentionRows <= n; row += kAttentionRows) f(row, RowCount<kAttentionRows>());
+  if constexpr (kAttentionRows > 2) {
+    if (n - row == 3) return f(row, RowCount<3>());
+    if (n - row == 2) return f(row, RowCount<2>());
+  }
+  if (n - row == 1) f(row, RowCount<1>());
+}
+
+// Turns the scores of a row into weights, with the new maximum. Lanes that are masked get weight +0,
+// which adds nothing to a sum of weights that is never -0. Returns that sum.
+LBM_LANE f32 weights_of(f32* scores, f32 max) {
+  F32x16 sum = f_zero();
+  _Pragma("GCC unroll 4") for (u32 g = 0; g < kTileGroups; ++g) {
+    const F32x16 p = exp_f32(f_load(scores + g * kLanes) - f_splat(max));
+    f_store(scores + g * kLanes, p);
+    sum = sum + p;
+  }
+  return fold(sum);
+}
+
+void softmax_rows(const RowBatch& batch) {
+  f32 before[kAttentionBatch] = {};
+  f32 after[kAttentionBatch] = {};
+  f32 correction[kAttentionBatch];
+  for (u32 r = 0; r < batch.n; ++r) {
+    if (batch.low[r] >= batch.high[r]) continue;
+    f32* scores = batch.scores + r * kAttentionTile;
+    for (u32 j = 0; j < batch.low[r]; ++j) scores[j] = -__builtin_inff();
+    for (u32 j = batch.high[r]; j < kAttentionTile; ++j) scores[j] = -__builtin_inff();
+    const F32x16 low = f_max(f_load(scores), f_load(scores + kLanes));
+    const F32x16 high = f_max(f_load(scores + 2 * kLanes), f_load(scores + 3 * kLanes));
+    const f32 tile_max = fold_max(f_max(low, high));
+    before[r] = batch.max[r];
+    after[r] = before[r] < tile_max ? tile_max : before[r];
+  }
+  f_store(correction, exp_f32(f_load(before) - f_load(after)));
+  for (u32 r = 0; r < batch.n; ++r) {
+    if (batch.low[r] >= batch.high[r]) continue;
+    const f32 sum = weights_of(batch.scores + r * kAttentionTile, after[r]);
+    batch.sum[r] = batch.sum[r] * correction[r] + sum;
+    batch.max[r] = after[r];
+    f32* out = batch.out + static_cast<usize>(r) * batch.padded;
+    const F32x16 factor = f_splat(correction[r]);
+    for (u32 d = 0; d < batch.padded; d += kLanes) f_store(out + d, f_load(out + d) * factor);
+  }
+}
+
+// The parts of a partial result, [n_row] rows.
+struct Partial {
+  f32* max;
+  f32* sum;  // 0: no visible position yet; a row that has seen one sums to at least 1
+  f32* out;  // [n_row][padded]
+};
+LBM_LANE u32 n_row_of(const AttentionArgs& args) { return args.n_token * args.n_group; }
+LBM_LANE Partial partial_at(const AttentionArgs& args, f32* memory) {
+  const u32 rows = pad_lanes(n_row_of(args));
+  return {memory, memory + rows, memory + 2 * static_cast<usize>(rows)};
+}
+LBM_LANE u32 first_visible(const AttentionArgs& args, u32 pos) {
+  return args.window <= pos ? pos + 1 - args.window : 0;
+}
+
+// All rows through one tile.
+template <class Keys, class Values>
+void attention_tile(const AttentionArgs& args, const Partial& partial, const Keys& keys,
+                    const Values& values, u32 tile_pos, f32* scores) {
+  const u32 n_row = n_row_of(args);
+  RowBatch batch;
+  batch.head_dim = args.head_dim;
+  batch.padded = pad_lanes(args.head_dim);
+  batch.scale = args.scale;
+  batch.scores = scores;
+  u32 token = 0;
+  u32 head = 0;
+  for (u32 row = 0; row < n_row; row += kAttentionBatch) {
+    batch.n = min_of(kAttentionBatch, n_row - row);
+    batch.max = partial.max + row;
+    batch.sum = partial.sum + row;
+    batch.out = partial.out + static_cast<usize>(row) * batch.padded;
+    bool visible = false;
+    for (u32 r = 0; r < batch.n; ++r) {
+      const u32 pos = args.first_pos + token;
+      const u32 low = max_of(first_visible(args, pos), tile_pos) - tile_pos;
+      const u32 high = max_of(pos + 1, tile_pos) - tile_pos;
+      batch.q[r] = args.q + token * args.q_stride + static_cast<usize>(head) * args.head_dim;
+      batch.low[r] = min_of(low, kAttentionTile);
+      batch.high[r] = min_of(high, kAttentionTile);
+      visible = visible || batch.low[r] < batch.high[r];
+      if (++head == args.n_group) {
+        head = 0;
+        ++token;
+      }
+    }
+    if (!visible) continue;
+    for_rows(batch.n, [&](u32 r, auto count) {
+      ragged_score_rows<Keys, decltype(count)::kValue>(batch, keys, r);
+    });
+    softmax_rows(batch);
+    for_rows(batch.n, [&](u32 r, auto count) {
+      ragged_value_rows<Values, decltype(count)::kValue>(batch, values, r);
+    });
+  }
+}
+
+// Keys of the groups that begin in [begin, end), and values of the positions [begin, end), to f32.
+template <class Keys>
+TileSource unpack_keys(const AttentionArgs& args, const Keys& keys, u32 begin, u32 end, f32* tile) {
+  const usize group = static_cast<usize>(args.head_dim) * kLanes;
+  for (u32 g = begin / kLanes; g * kLanes < end; ++g) {
+    for (u32 d = 0; d < args.head_dim; ++d) f_store(tile + g * group + d * kLanes, keys.lanes(d, g));
+  }
+  return {tile, kLanes, group};
+}
+template <class Values>
+TileSource unpack_values(const AttentionArgs& args, const Values& values, u32 begin, u32 end,
+                         f32* tile) {
   const u32 padded = pad_lanes(args.head_dim);
-  f32* weights = args.scratch;
-  f32* merged_out = weights + static_cast<usize>(args.n_group) * kAttentionTile;
-  f32* chunk_out = merged_out + static_cast<usize>(args.n_group) * padded;
-  HeadState merged[kMaxGroup];
-  HeadState part[kMaxGroup];
-  bool first = true;
-  for (u32 chunk = args.first_pos / kAttentionChunk * kAttentionChunk; chunk < args.end_pos;
-       chunk += kAttentionChunk) {
-    const u32 begin = chunk > args.first_pos ? chunk : args.first_pos;
-    const u32 end = chunk + kAttentionChunk < args.end_pos ? chunk + kAttentionChunk : args.end_pos;
-    // The first partial result is where the merge starts from.
-    HeadState* heads = first ? merged : part;
-    start_heads(heads, first ? merged_out : chunk_out, args.n_group, padded);
-    attention_chunk<Load>(args, heads, weights, begin, end);
-    for (u32 h = 0; !first && h < args.n_group; ++h) merge_heads(merged[h], part[h], padded);
-    first = false;
+  const u32 n_whole = args.head_dim / kLanes;
+  for (u32 j = begin; j < end; ++j) {
+    f32* row = tile + static_cast<usize>(j) * padded;
+    for (u32 g = 0; g < n_whole; ++g) f_store(row + g * kLanes, values.lanes(j, g));
+    if (n_whole * kLanes != padded)
+      f_store(row + n_whole * kLanes, values.lanes_first(j, n_whole, args.head_dim % kLanes));
   }
-  for (u32 h = 0; h < args.n_group; ++h) {
-    const F32x16 sum = f_splat(merged[h].sum);
-    for (u32 d = 0; d < args.head_dim; d += kLanes) {
-      const u32 n = args.head_dim - d < kLanes ? args.head_dim - d : kLanes;
-      store_lanes(args.out + h * args.out_stride + d, f_load(merged[h].out + d) / sum, n);
+  return {tile, padded, kLanes};
+}
+
+// The partial result of chunk `chunk`; a row that sees nothing of it has sum 0.
+template <class Kv>
+void attention_part(const AttentionArgs& args, u32 chunk, f32* memory) {
+  const u32 n_row = n_row_of(args);
+  const u32 padded = pad_lanes(args.head_dim);
+  const Partial partial = partial_at(args, memory);
+  for (u32 row = 0; row < n_row; ++row) {
+    partial.max[row] = -__builtin_inff();
+    partial.sum[row] = 0.0f;
+  }
+  for (usize i = 0; i < static_cast<usize>(n_row) * padded; i += kLanes)
+    f_store(partial.out + i, f_zero());
+
+  f32* const key_tile = args.scratch;
+  f32* const value_tile = key_tile + static_cast<usize>(kAttentionTile) * padded;
+  f32* const scores = value_tile + static_cast<usize>(kAttentionTile) * padded;
+  f32* const key_scales = scores + kAttentionBatch * kAttentionTile;
+  const u32 n_block = (args.head_dim + kKvBlock - 1) / kKvBlock;
+  f32* const value_scales = key_scales + static_cast<usize>(n_block) * kAttentionTile;
+  const bool whole = args.head_dim % kLanes == 0;
+
+  const u32 begin = max_of(chunk * kAttentionChunk, first_visible(args, args.first_pos));
+  const u32 end = min_of((chunk + 1) * kAttentionChunk, args.first_pos + args.n_token);
+  for (u32 pos = begin / kAttentionTile * kAttentionTile; pos < end; pos += kAttentionTile) {
+    const auto keys = Kv::keys(args, pos, key_scales);
+    const auto values = Kv::values(args, pos, value_scales);
+    if (whole && (Kv::kIsTile || n_row <= kDirectRows)) {
+      attention_tile(args, partial, keys, values, pos, scores);
+      continue;
     }
+    const u32 low = max_of(begin, pos) - pos;
+    const u32 high = min_of(end - pos, kAttentionTile);
+    attention_tile(args, partial, unpack_keys(args, keys, low, high, key_tile),
+                   unpack_values(args, values, low, high, value_tile), pos, scores);
   }
 }
 
-void store_key_f16(const f32* k, u32 head_dim, u16* keys, u32 pos) {
-  u16* row = keys + static_cast<usize>(pos / kLanes) * head_dim * kLanes + pos % kLanes;
-  for (u32 d = 0; d < head_dim; d += kLanes) {
-    const u32 n = head_dim - d < kLanes ? head_dim - d : kLanes;
-    u16 halves[kLanes];
-    f_store_f16(halves, load_lanes(k + d, n));
-    for (u32 i = 0; i < n; ++i) row[(d + i) * kLanes] = halves[i];
+// a = a merged with the later partial result b, row by row.
+void merge_partials(const AttentionArgs& args, const Partial& a, const Partial& b) {
+  const u32 padded = pad_lanes(args.head_dim);
+  for (u32 row = 0; row < n_row_of(args); ++row) {
+    if (b.sum[row] == 0.0f) continue;
+    f32* a_out = a.out + static_cast<usize>(row) * padded;
+    const f32* b_out = b.out + static_cast<usize>(row) * padded;
+    if (a.sum[row] == 0.0f) {  // what the merge starts from (R15)
+      a.max[row] = b.max[row];
+      a.sum[row] = b.sum[row];
+      __builtin_memcpy(a_out, b_out, padded * sizeof(f32));
+      continue;
+    }
+    const f32 max = a.max[row] < b.max[row] ? b.max[row] : a.max[row];
+    f32 scale_a[kLanes];
+    f32 scale_b[kLanes];
+    f_store(scale_a, exp_f32(f_splat(a.max[row] - max)));
+    f_store(scale_b, exp_f32(f_splat(b.max[row] - max)));
+    a.sum[row] = a.sum[row] * scale_a[0] + b.sum[row] * scale_b[0];
+    for (u32 d = 0; d < padded; d += kLanes) {
+      f_store(a_out + d,
+              f_load(a_out + d) * f_splat(scale_a[0]) + f_load(b_out + d) * f_splat(scale_b[0]));
+    }
+    a.max[row] = max;
   }
 }
 
-void store_value_f16(const f32* v, u32 head_dim, u16* values, u32 pos) {
-  u16* row = values + static_cast<usize>(pos) * head_dim;
-  for (u32 d = 0; d < head_dim; d += kLanes) {
-    const u32 n = head_dim - d < kLanes ? head_dim - d : kLanes;
-    u16 halves[kLanes];
-    f_store_f16(halves, load_lanes(v + d, n));
-    __builtin_memcpy(row + d, halves, n * sizeof(u16));
+void finish_attention(const AttentionArgs& args, const Partial& partial) {
+  const u32 padded = pad_lanes(args.head_dim);
+  for (u32 row = 0; row < n_row_of(args); ++row) {
+    const F32x16 sum = f_splat(partial.sum[row]);
+    const f32* from = partial.out + static_cast<usize>(row) * padded;
+    f32* to = args.out + row / args.n_group * args.out_stride +
+              static_cast<usize>(row % args.n_group) * args.head_dim;
+    for (u32 d = 0; d < args.head_dim; d += kLanes)
+      store_lanes(to + d, f_load(from + d) / sum, lanes_from(d, args.head_dim));
   }
+}
+
+// Merges the partial results of consecutive chunks, attention_partial_floats() apart, into the
+// first, and writes what is asked for.
+void attention_join(const AttentionArgs& args, f32* partials, u32 n_partial) {
+  const usize stride = attention_partial_floats(args.head_dim, n_row_of(args));
+  const Partial first = partial_at(args, partials);
+  for (u32 i = 1; i < n_partial; ++i)
+    merge_partials(args, first, partial_at(args, partials + i * stride));
+  finish_attention(args, first);
+}
+
+template <class Kv>
+void attention(const AttentionArgs& args) {
+  const u32 n_row = n_row_of(args);
+  f32* partials = args.scratch + attention_scratch_floats(args.head_dim, n_row) -
+                  2 * attention_partial_floats(args.head_dim, n_row);
+  f32* later = partials + attention_partial_floats(args.head_dim, n_row);
+  u32 chunk = first_visible(args, args.first_pos) / kAttentionChunk;
+  const u32 last = (args.first_pos + args.n_token - 1) / kAttentionChunk;
+  attention_part<Kv>(args, chunk, partials);
+  while (chunk++ < last) {
+    attention_part<Kv>(args, chunk, later);
+    merge_partials(args, partial_at(args, partials), partial_at(args, later));
+  }
+  attention_join(args, partials, 1);
 }

@@ -2,6 +2,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__wasm__)
+#include "kernels/isa/tables.h"
+#include "kernels/known_answer.h"
 #endif
 
 namespace lbm {
@@ -42,6 +45,7 @@ CpuFeatures detect_cpu_features() {
   const u64 xcr0 = os_saves_state ? read_xcr0() : 0;
   const bool ymm = (xcr0 & 0x06) == 0x06;
   const bool zmm = (xcr0 & 0xe6) == 0xe6;
+  const bool tiles = (xcr0 & 0x60000) == 0x60000;
   if (max_leaf >= 7) {
     const Leaf seven = cpuid(7, 0);
     const Leaf seven_one = seven.eax >= 1 ? cpuid(7, 1) : Leaf{};
@@ -50,6 +54,7 @@ CpuFeatures detect_cpu_features() {
     features.avx_vnni = features.avx2 && bit(seven_one.eax, 4);
     features.avx512 = zmm && features.avx2 && bit(seven.ebx, 16) && bit(seven.ebx, 17) &&
                       bit(seven.ebx, 30) && bit(seven.ebx, 31) && bit(seven.ecx, 11);
+    features.amx = tiles && features.avx512 && bit(seven.edx, 24) && bit(seven.edx, 25);
     features.sha = bit(seven.ebx, 29) && bit(one.ecx, 19);
   }
   if (cpuid(0x80000000u, 0).eax >= 0x80000004u) {
@@ -58,6 +63,14 @@ CpuFeatures detect_cpu_features() {
       __builtin_memcpy(features.brand + 16 * i, &part, 16);
     }
   }
+  return features;
+}
+
+#elif defined(__wasm__)
+
+CpuFeatures detect_cpu_features() {
+  CpuFeatures features;
+  features.wasm_relaxed = &kTable_wasm_relaxed != nullptr && gives_known_answers(kTable_wasm_relaxed);
   return features;
 }
 

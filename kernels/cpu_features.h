@@ -9,13 +9,16 @@ struct CpuFeatures {
   bool avx2 = false;    // with F16C, and YMM state enabled in XCR0
   bool avx512 = false;  // F, BW, VL, DQ and VNNI, with ZMM state enabled
   bool avx_vnni = false;
+  bool amx = false;  // AMX-INT8 beside avx512, and tile state enabled in XCR0
   bool sha = false;
+  bool wasm_relaxed = false;  // linked in, and the engine's relaxed dot product gives known answers
   bool hypervisor = false;
   char brand[49] = {};  // "Intel(R) Xeon(R) ...", may be empty
 };
 
 // Reads CPUID and XGETBV of the calling core. On bare metal every core enables its state first
-// (efi/cpu_state). Targets other than x86-64 report nothing.
+// (efi/cpu_state); Linux wants to be asked for tile state, too (tools/cpu.h). On WebAssembly runs
+// known_answer.h. Other targets report nothing.
 [[nodiscard]] CpuFeatures detect_cpu_features();
 
 }  // namespace lbm

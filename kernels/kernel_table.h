@@ -12,11 +12,10 @@
 #include "core/base/types.h"
 #include "core/tensor/blocks.h"
 #include "core/tensor/dtype.h"
+#include "core/tensor/grid.h"
+#include "kernels/attention.h"
 
 namespace lbm {
-
-constexpr u32 kAttentionTile = 64;     // positions that share one step of the online softmax (R14)
-constexpr u32 kAttentionChunk = 1024;  // positions of one partial result (R15)
 
 // 32 activations of one token (R3): x[k] ~ d * q[k].
 struct ActivationBlock {
@@ -25,8 +24,12 @@ struct ActivationBlock {
   f32 sx;            // d * f32(sum of all q)
   i32 sum_low;       // sum of q[0..15]
   i32 sum_high;      // sum of q[16..31]
+  // What an integer dot product with weights raised by 128 starts from: -128 * sum of all q. Here,
+  // so that a kernel loads it instead of computing it for every row tile.
+  i32 raised_start;
+  i32 padding[3];  // a block is a cache line
 };
-static_assert(sizeof(ActivationBlock) == 48);
+static_assert(sizeof(ActivationBlock) == 64);
 
 // y[token][row] = sum over k of W[row][k] * x[token][k], for the rows of tiles first_tile ..
 // first_tile + n_tile - 1.
@@ -45,33 +48,22 @@ struct MatmulArgs {
   usize y_stride;  // elements
 };
 
-// Attention of one token over one KV head, for the n_group query heads that share it (R14).
-struct AttentionArgs {
-  const f32* q;      // [n_group][head_dim], after RoPE
-  const u8* keys;    // [n_ctx / 16][head_dim][16], f16 or f32
-  const u8* values;  // [n_ctx][head_dim], f16 or f32
-  u32 head_dim;      // a multiple of 1; buffers are padded to 16 elements
-  u32 n_group;
-  u32 first_pos;  // visible positions are [first_pos, end_pos)
-  u32 end_pos;
-  f32 scale;
-  f32* out;          // [n_group][out_stride]
-  usize out_stride;  // elements, >= head_dim rounded up to 16
-  f32* scratch;      // attention_scratch_floats(head_dim, n_group) elements
-};
-
-constexpr usize attention_scratch_floats(u32 head_dim, u32 n_group) {
-  const usize padded = (static_cast<usize>(head_dim) + 15) / 16 * 16;
-  return n_group * (kAttentionTile + 2 * padded);
-}
-
 using MatmulFn = void (*)(const MatmulArgs& args);
+
+constexpr u32 kDecodeTokens = 4;  // up to here `decode` is the better one of the two
 
 struct KernelTable {
   const char* name;  // "scalar", "swar", "avx2" ...
 
-  // By weight type; nullptr where the type is no matrix type of this build.
-  MatmulFn matmul[kDTypeLimit];
+  // By weight type; nullptr where the type is no matrix type of this build. Both take any number of
+  // tokens and give the same bits: `decode` streams the weights as they are, which is best for few
+  // tokens; `prefill` unpacks each tile once for all tokens.
+  MatmulFn decode[kDTypeLimit];
+  MatmulFn prefill[kDTypeLimit];
+  // Of the table that compose_fastest() made: the names of the tables that the entries come from.
+  // Otherwise nullptr.
+  const char* decode_from[kDTypeLimit];
+  const char* prefill_from[kDTypeLimit];
 
   // Quantizes n elements (a multiple of 32) by R3. Returns false when one of them is NaN or
   // infinite.
@@ -82,20 +74,29 @@ struct KernelTable {
   void (*add)(f32* x, const f32* y, u32 n);
   // y[i] = silu(gate[i]) * up[i]   (R12)
   void (*silu_mul)(const f32* gate, const f32* up, u32 n, f32* y);
-  // Rotates n_rot dims of one head by cos_sin [n_rot / 2][2] (R13): neighbours (2i, 2i+1), or
-  // halves (i, i + n_rot / 2).
+  // Rotates n_rot dims of one head (R13): neighbours (2i, 2i+1) by cos_sin [n_rot / 2][2], or
+  // halves (i, i + n_rot / 2) by cos_sin [2][n_rot / 2].
   void (*rope_neighbours)(f32* x, const f32* cos_sin, u32 n_rot);
   void (*rope_halves)(f32* x, const f32* cos_sin, u32 n_rot);
-  // Stores head_dim elements of one position into its cache row, rounding to nearest even (R10).
-  void (*store_key_f16)(const f32* k, u32 head_dim, u16* keys, u32 pos);
-  void (*store_value_f16)(const f32* v, u32 head_dim, u16* values, u32 pos);
-  void (*attention_f16)(const AttentionArgs& args);
-  void (*attention_f32)(const AttentionArgs& args);
+
+  // By element type of the KV cache (kernels/attention.h). attention() is attention_part() of every
+  // chunk with a visible position, in ascending order, and attention_join() of those.
+  KvStoreFn store_kv[kKvTypeLimit];
+  AttentionFn attention[kKvTypeLimit];
+  AttentionPartFn attention_part[kKvTypeLimit];
+  // Merges the partial results of consecutive chunks, one after the other in memory; they are
+  // overwritten.
+  void (*attention_join)(const AttentionArgs& args, f32* partials, u32 n_partial);
+
   // False when one of the n elements is NaN or infinite.
   bool (*all_finite)(const f32* x, u32 n);
 
   // nullptr: no instructions for it; the caller has a portable one.
   void (*sha256_blocks)(u32* state, const u8* blocks, usize n_block);
+
+  [[nodiscard]] MatmulFn matmul(DType type, u32 n_token) const {
+    return (n_token <= kDecodeTokens ? decode : prefill)[static_cast<u32>(type)];
+  }
 };
 
 }  // namespace lbm

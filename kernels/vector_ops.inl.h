@@ -1,37 +1,37 @@
 // The operations between matrix products: quantizing activations (R3), norms (R11), activations
 // functions (R12), RoPE (R13).
 
-// Rounds to nearest even and leaves the integer in the low byte: |v| <= 127 always fits the magic
-// sum.
-LBM_LANE bool quantize_block(const f32* x, ActivationBlock& out) {
-  const F32x16 low = f_load(x);
-  const F32x16 high = f_load(x + kLanes);
-  const I32x16 magnitude = i_splat(0x7fffffff);
-  const I32x16 lanes = i_max(i_and(f_bits(low), magnitude), i_and(f_bits(high), magnitude));
-  i32 lane[kLanes];
-  __builtin_memcpy(lane, &lanes, sizeof(lane));
-  i32 amax_bits = lane[0];
-  for (u32 i = 1; i < kLanes; ++i) amax_bits = amax_bits > lane[i] ? amax_bits : lane[i];
-  if (amax_bits >= 0x7f800000) return false;
+// 32 elements as integers in [-127, 127] and what one of them stands for (R3). Adding 1.5 * 2^23
+// rounds to nearest even and leaves the integer in the low bits; |v| <= 127 always fits.
+struct Quantized {
+  I32x16 low;
+  I32x16 high;
+  f32 d;
+  bool finite;
+};
+LBM_LANE I32x16 magnitude_bits(F32x16 v) { return i_and(f_bits(v), i_splat(0x7fffffff)); }
+LBM_LANE Quantized quantize_lanes(F32x16 low, F32x16 high) {
+  const i32 amax_bits = i_fold_max(i_max(magnitude_bits(low), magnitude_bits(high)));
   const f32 amax = __builtin_bit_cast(f32, amax_bits);
-  const f32 d = amax / 127.0f;
-  const f32 id = amax >= 0x1p-100f ? 127.0f / amax : 0.0f;
-  i32 q[2 * kLanes];
-  const I32x16 low_q = round_to_int(low * f_splat(id) + f_splat(12582912.0f));
-  const I32x16 high_q = round_to_int(high * f_splat(id) + f_splat(12582912.0f));
-  __builtin_memcpy(q, &low_q, sizeof(low_q));
-  __builtin_memcpy(q + kLanes, &high_q, sizeof(high_q));
-  i32 sum_low = 0;
-  i32 sum_high = 0;
-  for (u32 i = 0; i < kLanes; ++i) {
-    sum_low += q[i];
-    sum_high += q[i + kLanes];
-  }
-  for (u32 i = 0; i < 2 * kLanes; ++i) out.q[i] = static_cast<i8>(q[i]);
-  out.d = d;
+  const F32x16 id = f_splat(amax >= 0x1p-100f ? 127.0f / amax : 0.0f);
+  const F32x16 magic = f_splat(12582912.0f);
+  return {round_to_int(low * id + magic), round_to_int(high * id + magic), amax / 127.0f,
+          amax_bits < 0x7f800000};
+}
+
+LBM_LANE bool quantize_block(const f32* x, ActivationBlock& out) {
+  const Quantized q = quantize_lanes(f_load(x), f_load(x + kLanes));
+  if (!q.finite) return false;
+  const i32 sum_low = i_fold_add(q.low);
+  const i32 sum_high = i_fold_add(q.high);
+  i_store_bytes(out.q, q.low);
+  i_store_bytes(out.q + kLanes, q.high);
+  out.d = q.d;
   out.sum_low = sum_low;
   out.sum_high = sum_high;
-  out.sx = d * static_cast<f32>(sum_low + sum_high);
+  out.raised_start = -128 * (sum_low + sum_high);
+  for (i32& unused : out.padding) unused = 0;
+  out.sx = q.d * static_cast<f32>(sum_low + sum_high);
   return true;
 }
 
@@ -86,8 +86,27 @@ void silu_mul(const f32* gate, const f32* up, u32 n, f32* y) {
   });
 }
 
+// A pair and its cosine and sine are 64 bits each, so the lanes find each other by shifts inside
+// them: x0 * c + (-(x1 * s)) and x1 * c + x0 * s are the two results of R13.
+typedef unsigned long long PairPart __attribute__((vector_size(4 * kPart)));
+
 void rope_neighbours(f32* x, const f32* cos_sin, u32 n_rot) {
-  for (u32 i = 0; i < n_rot; i += 2) {
+  u32 i = 0;
+  for (; i + kPart <= n_rot; i += kPart) {
+    PairPart angle;
+    PairPart pair;
+    __builtin_memcpy(&angle, cos_sin + i, sizeof(angle));
+    __builtin_memcpy(&pair, x + i, sizeof(pair));
+    const PairPart cosine = (angle & 0xffffffffull) | (angle << 32);
+    const PairPart sine = (angle >> 32) | (angle & 0xffffffff00000000ull);
+    const PairPart swapped = (pair >> 32) | (pair << 32);
+    const FPart along = __builtin_bit_cast(FPart, pair) * __builtin_bit_cast(FPart, cosine);
+    const FPart across = __builtin_bit_cast(FPart, swapped) * __builtin_bit_cast(FPart, sine);
+    const FPart sum =
+        along + __builtin_bit_cast(FPart, __builtin_bit_cast(PairPart, across) ^ 0x80000000ull);
+    __builtin_memcpy(x + i, &sum, sizeof(sum));
+  }
+  for (; i < n_rot; i += 2) {
     const f32 c = cos_sin[i];
     const f32 s = cos_sin[i + 1];
     const f32 x0 = x[i];
@@ -99,25 +118,20 @@ void rope_neighbours(f32* x, const f32* cos_sin, u32 n_rot) {
 
 void rope_halves(f32* x, const f32* cos_sin, u32 n_rot) {
   const u32 n_pair = n_rot / 2;
-  for (u32 i = 0; i < n_pair; ++i) {
-    const f32 c = cos_sin[2 * i];
-    const f32 s = cos_sin[2 * i + 1];
-    const f32 x0 = x[i];
-    const f32 x1 = x[i + n_pair];
-    x[i] = x0 * c - x1 * s;
-    x[i + n_pair] = x0 * s + x1 * c;
-  }
+  for_lanes(n_pair, [&](u32 i, u32 n_lane) {
+    const F32x16 c = load_lanes(cos_sin + i, n_lane);
+    const F32x16 s = load_lanes(cos_sin + n_pair + i, n_lane);
+    const F32x16 x0 = load_lanes(x + i, n_lane);
+    const F32x16 x1 = load_lanes(x + n_pair + i, n_lane);
+    store_lanes(x + i, x0 * c - x1 * s, n_lane);
+    store_lanes(x + n_pair + i, x0 * s + x1 * c, n_lane);
+  });
 }
 
 bool all_finite(const f32* x, u32 n) {
   I32x16 largest = i_splat(0);
   for_lanes(n, [&](u32 i, u32 n_lane) {
-    largest = i_max(largest, i_and(f_bits(load_lanes(x + i, n_lane)), i_splat(0x7fffffff)));
+    largest = i_max(largest, magnitude_bits(load_lanes(x + i, n_lane)));
   });
-  i32 lane[kLanes];
-  __builtin_memcpy(lane, &largest, sizeof(lane));
-  for (const i32 bits : lane) {
-    if (bits >= 0x7f800000) return false;
-  }
-  return true;
+  return i_fold_max(largest) < 0x7f800000;
 }

@@ -48,8 +48,11 @@ ISA_FLAGS_swar   := -fno-tree-vectorize -fno-tree-slp-vectorize
 ISA_FLAGS_avx2   := -mavx2 -mf16c
 ISA_FLAGS_avx_vnni := -mavx2 -mf16c -mavxvnni
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c
+ISA_FLAGS_amx    := $(ISA_FLAGS_avx512) -mamx-tile -mamx-int8
+# No table of its own: one function, which any table gets (kernels/select.cpp).
+ISA_FLAGS_sha_ni := -msha -msse4.1
 
-ISAS_x86_64 := scalar swar avx2 avx_vnni avx512
+ISAS_x86_64 := scalar swar avx2 avx_vnni avx512 amx sha_ni
 ISAS_wasm32 := scalar swar
 ISAS_other  := scalar swar
 

@@ -34,7 +34,7 @@ RULES = {
                                      "kernels/kernel_table.h"),
     # Plain data and raw pointers, and the formula files that are written over the vocabulary.
     "kernels/": ("core/base/types.h", "core/tensor/dtype.h", "core/tensor/blocks.h", "core/base/fmath.inl.h",
-                 "core/tensor/f16.inl.h", "kernels/"),
+                 "core/base/sha256_rounds.inl.h", "core/tensor/f16.inl.h", "kernels/"),
     "efi/": ("core/", "efi/") + CHOOSING_KERNELS,
     "tools/": ("core/", "tools/") + CHOOSING_KERNELS,
     "scripts/": ("core/",),

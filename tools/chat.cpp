@@ -61,7 +61,9 @@ class LinuxHost final : public ReplHost {
     return *workers_;
   }
   Result<const KernelTable*> kernels(Str isa) override {
-    return find_kernels(to_string(isa), clock_);
+    const Status found = find_kernels(to_string(isa), clock_, kernels_);
+    if (!found.ok()) return found.error();
+    return &kernels_;
   }
   NamedText config() override { return {to_str(config_path_), to_str(config_)}; }
   Span<const SettingOverride> overrides() override {
@@ -108,6 +110,7 @@ class LinuxHost final : public ReplHost {
   std::vector<SettingOverride> overrides_;
   PosixPages pages_;
   PosixClock clock_;
+  KernelTable kernels_ = {};
   std::unique_ptr<ThreadPool> workers_;
   Terminal terminal_;
 };
@@ -159,7 +162,7 @@ Action declare(CLI::App& app) {
       {"-b,--batch,--batch-size", "batch", "tokens evaluated at once"},
       {"-t,--threads", "threads", "threads (default: physical cores)"},
       {"--isa", "isa", "kernels (default: the fastest by trial)"},
-      {"--kv", "kv", "type of the KV cache, f16 or f32"},
+      {"--kv", "kv", "type of the KV cache: f16, f32 or q8_0"},
       {"-n,--predict,--n-predict", "max_tokens", "most tokens of an answer"},
       {"--temp", "temp", "temperature; 0 takes the likeliest token"},
       {"--top-k", "top_k", "the K likeliest tokens only"},

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/base/fmt.h"
+#include "kernels/select.h"
+#include "tools/cpu.h"
 #include "tools/input.h"
 #include "tools/interrupt.h"
 #include "tools/model_reader.h"
@@ -20,8 +22,8 @@ void declare_model_path(CLI::App& app, std::string& path) {
 
 void declare_kv(CLI::App& app, std::string& kv) {
   app.add_option("--kv", kv, "type of the KV cache (default: f16)")
-      ->check(CLI::IsMember({"f16", "f32"}))
-      ->type_name("f16|f32");
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
+      ->type_name("f16|f32|q8_0");
 }
 
 void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& context_default) {
@@ -44,24 +46,24 @@ void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& co
 
 // ---- kernels ------------------------------------------------------------------------------------
 
-Result<const KernelTable*> find_kernels(const std::string& isa, Clock& clock) {
-  const CpuFeatures features = detect_cpu_features();
+Status find_kernels(const std::string& isa, Clock& clock, KernelTable& out) {
+  const CpuFeatures features = usable_cpu_features();
   if (isa == "auto") {
     const auto now = [](void* context) { return static_cast<Clock*>(context)->now_us(); };
-    return &fastest_kernel_table(features, now, &clock);
+    compose_fastest(features, {now, &clock}, out);
+    return {};
   }
-  const KernelTable* table = find_kernel_table(features, isa.c_str());
-  if (table != nullptr) return table;
+  if (compose_named(features, isa.c_str(), out)) return {};
   return fail(ErrorCode::kUnsupported,
               "no such kernels in this build, or the processor can not run them")
       .about(to_str(isa));
 }
 
-const KernelTable& choose_kernels(const std::string& isa, Clock& clock) {
-  Result<const KernelTable*> found = find_kernels(isa, clock);
-  if (found.ok()) return *found.value();
+KernelTable choose_kernels(const std::string& isa, Clock& clock) {
+  KernelTable found = {};
+  if (find_kernels(isa, clock, found).ok()) return found;
   const KernelTable* tables[8] = {};
-  const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
+  const u32 n_table = usable_kernel_tables(usable_cpu_features(), tables);
   std::string names = "auto";
   for (u32 i = 0; i < n_table; ++i) names += std::string(", ") + tables[i]->name;
   throw CommandError(ExitCode::kUsage, "--isa " + isa + ": not usable here; there are " + names);

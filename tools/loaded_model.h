@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "core/chat/engine.h"
-#include "kernels/cpu_features.h"
-#include "kernels/select.h"
+#include "kernels/kernel_table.h"
 #include "tools/output.h"
 #include "tools/platform_posix.h"
 #include "tools/thread_pool.h"
@@ -36,15 +35,17 @@ inline constexpr const char* kChatContextDefault = "min(trained, 4096), less whe
 inline constexpr const char* kTrainedContextDefault = "all the model was trained for";
 
 [[nodiscard]] inline KvType kv_type_of(const std::string& name) {
-  return name == "f32" ? KvType::kF32 : KvType::kF16;
+  KvType type = KvType::kF16;
+  static_cast<void>(parse_kv_type(Str(name.data(), name.size()), type));
+  return type;
 }
 [[nodiscard]] inline std::string kv_name(KvType type) { return to_string(kv_type_name(type)); }
 
 // The kernels called `isa`, or the fastest by trial for "auto". Throws CommandError (kUsage) with
 // the names there are.
-[[nodiscard]] const KernelTable& choose_kernels(const std::string& isa, Clock& clock);
-// The same as a Result, for the REPL. Errors: kUnsupported.
-[[nodiscard]] Result<const KernelTable*> find_kernels(const std::string& isa, Clock& clock);
+[[nodiscard]] KernelTable choose_kernels(const std::string& isa, Clock& clock);
+// The same with a Status, for the REPL. Errors: kUnsupported.
+[[nodiscard]] Status find_kernels(const std::string& isa, Clock& clock, KernelTable& out);
 
 struct LoadOptions {
   bool hash_file = true;          // SHA-256 of the file on the way through
@@ -85,7 +86,7 @@ class LoadedModel {
   PosixPages pages_;
   PosixClock clock_;
   ThreadPool workers_;
-  const KernelTable& kernels_;
+  const KernelTable kernels_;
   std::unique_ptr<FileSource> source_;
   std::unique_ptr<Engine> engine_;
   u64 load_us_ = 0;

@@ -25,6 +25,7 @@ class FileSource final : public ByteSource {
 
   [[nodiscard]] u64 size() const override { return size_; }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override;
+  [[nodiscard]] bool concurrent() const override { return true; }
 
  private:
   FileSource(int descriptor, u64 size) : descriptor_(descriptor), size_(size) {}
@@ -40,6 +41,7 @@ class MemorySource final : public ByteSource {
 
   [[nodiscard]] u64 size() const override { return bytes_.size(); }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override;
+  [[nodiscard]] bool concurrent() const override { return true; }
 
  private:
   Span<const u8> bytes_;

@@ -37,6 +37,7 @@ struct RunFlags {
   bool show_special = false;
   bool digest = false;
   bool json = false;
+  bool no_speculate = false;
 };
 
 // Where the answer goes: to stdout at once, or into the object that is printed last.
@@ -98,6 +99,7 @@ GenerateOptions generate_options(const RunFlags& flags) {
   options.stop_at_end = !flags.ignore_eos;
   options.show_special = flags.show_special;
   options.digest = flags.digest || flags.json;
+  options.speculate = flags.no_speculate ? Speculate::kOff : Speculate::kAuto;
   return options;
 }
 
@@ -145,6 +147,8 @@ Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStat
   out["output_ids"] = sink.ids();
   out["n_prompt"] = stats.n_prompt;
   out["n_output"] = stats.n_output;
+  out["n_drafted"] = stats.n_drafted;
+  out["n_accepted"] = stats.n_accepted;
   out["prefill_tok_s"] = stats.prefill_rate();
   out["decode_tok_s"] = stats.decode_rate();
   out["load_s"] = static_cast<f64>(model.load_us()) / 1e6;
@@ -261,6 +265,9 @@ Action declare(CLI::App& app) {
   app.add_flag("--special", flags->show_special, "spell out control tokens in the text");
   app.add_flag("--digest", flags->digest,
                "print the run digest, a SHA-256 over tokens and logits, as the last line");
+  app.add_flag(
+      "--no-speculate", flags->no_speculate,
+      "do not guess tokens ahead (the answer is the same, slower where text repeats itself)");
   app.add_flag("--json", flags->json, "one JSON object at the end instead of text");
   declare_model_flags(app, flags->model, kChatContextDefault);
   return [flags, prompt] {

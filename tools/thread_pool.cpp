@@ -17,10 +17,13 @@
 namespace lbm::cli {
 namespace {
 
-// Longer than the gaps between the jobs of one token, shorter than anything a person or a power
-// meter notices.
-constexpr std::chrono::microseconds kSpinTime{60};
-constexpr u32 kPausesPerLook = 16;
+// How long a worker looks for the next job: longer than the gap between two tokens (picking one of
+// 50,000 takes 50 to 150 us), shorter than anything a person or a power meter notices.
+constexpr std::chrono::microseconds kSpinForJob{200};
+// How long the caller looks for the end of a job. When a task of it takes much longer, its thread
+// has lost its core to another program: leaving ours lets the scheduler move it here.
+constexpr std::chrono::microseconds kSpinForEnd{50};
+constexpr u32 kPausesPerLook = 4;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -37,12 +40,12 @@ void set_numeric_state() {
 #endif
 }
 
-// Spins until `ready` or for kSpinTime; true if ready.
+// Spins until `ready` or for `time`; true if ready.
 template <class Ready>
-bool spin_until(const Ready& ready) {
-  const auto end = std::chrono::steady_clock::now() + kSpinTime;
+bool spin_until(const Ready& ready, std::chrono::microseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
   do {
-    for (u32 i = 0; i < 8; ++i) {
+    for (u32 i = 0; i < 16; ++i) {
       if (ready()) return true;
       pause_briefly();
     }
@@ -99,9 +102,8 @@ void ThreadPool::serve() {
     const u32 seen = n_started_.load(std::memory_order_acquire);
     if (stopping_.load(std::memory_order_relaxed)) return;
     if (work()) continue;
-    const bool woken =
-        spin_until([&] { return n_started_.load(std::memory_order_relaxed) != seen; });
-    if (!woken) n_started_.wait(seen, std::memory_order_acquire);
+    const auto woken = [&] { return n_started_.load(std::memory_order_relaxed) != seen; };
+    if (!spin_until(woken, kSpinForJob)) n_started_.wait(seen, std::memory_order_acquire);
   }
 }
 
@@ -119,7 +121,7 @@ void ThreadPool::run(Task task, void* job, u32 n_task) {
   n_started_.notify_all();
   work();
   const auto all_done = [&] { return n_done_.load(std::memory_order_acquire) == n_task; };
-  if (spin_until(all_done)) return;
+  if (spin_until(all_done, kSpinForEnd)) return;
   for (u32 done = n_done_.load(std::memory_order_acquire); done != n_task;
        done = n_done_.load(std::memory_order_acquire)) {
     n_done_.wait(done, std::memory_order_acquire);

@@ -37,6 +37,9 @@ constexpr CommandInfo kTable[kCommandCount] = {
      "forgets the conversation; system prompt and settings stay", ""},
     {Command::kStats, "stats", "", "[on | off]",
      "times, speeds and memory of the last answer; on/off: the line after each", ""},
+    {Command::kBench, "bench", "", "", "how fast the loaded model runs here, in a short run",
+     "Evaluates 64 tokens at once and 16 one by one behind the conversation, which stays as it "
+     "is."},
     {Command::kVersion, "version", "", "", "version, machine, kernels and cores", ""},
     {Command::kReboot, "reboot", "", "", "restarts the machine", "In a hosted program: ends it."},
     {Command::kShutdown, "shutdown", "poweroff", "", "switches the machine off",

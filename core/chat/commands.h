@@ -17,6 +17,7 @@ enum class Command : u8 {
   kCfg,
   kReset,
   kStats,
+  kBench,
   kVersion,
   kReboot,
   kShutdown,

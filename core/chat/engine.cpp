@@ -225,8 +225,9 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
       return static_cast<LoadObserver*>(context)->on_progress(n_done, n_total);
     };
   }
-  const Status status = read_weights(slot.plan, slot.file, source, chunk.value(),
-                                     options.hash_file ? &sha : nullptr, progress);
+  const Status status =
+      read_weights(slot.plan, slot.file,
+                   {source, workers_, chunk.value(), options.hash_file ? &sha : nullptr, progress});
   slot.turn.rewind(mark);
   if (!status.ok()) return status;
   if (options.hash_file) slot.file_hash = sha.finish();

@@ -100,9 +100,9 @@ Result<u32> keep_common_prefix(Session& session, Span<const u32> prompt) {
 // pick -> emit -> decode, until one of the reasons to stop. The prompt is in the session.
 Status decode_loop(const Generator& with, const GenerateOptions& options, GenerateSink& sink,
                    Session::Interrupt interrupt, TextOut& text, RunDigest& digest,
-                   GenerateStats& stats) {
+                   Speculator& ahead, GenerateStats& stats) {
   for (;;) {
-    const Span<const f32> logits = with.session.logits();
+    const Span<const f32> logits = ahead.logits();
     const Result<u32> picked = with.sampler.pick(logits);
     if (!picked.ok()) return picked.error();
     const u32 id = picked.value();
@@ -122,11 +122,12 @@ Status decode_loop(const Generator& with, const GenerateOptions& options, Genera
       stats.stop = StopReason::kLength;
       return {};
     }
-    if (with.session.n_past() >= with.session.n_ctx()) {
+    if (ahead.n_past() >= with.session.n_ctx()) {
       stats.stop = StopReason::kContext;
       return {};
     }
-    const Status decoded = with.session.evaluate({&id, 1}, interrupt);
+    const u32 n_more = options.max_tokens == 0 ? ~u32{0} : options.max_tokens - stats.n_output;
+    const Status decoded = ahead.advance(id, n_more, interrupt);
     if (!decoded.ok()) {
       if (decoded.error().code != ErrorCode::kCancelled) return decoded;
       stats.stop = StopReason::kInterrupted;
@@ -191,9 +192,14 @@ Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt,
     for (const u32 id : prompt) with.sampler.accept(id);
     TextOut text(with.tokenizer, options.show_special, sink, as_text(piece.value()),
                  as_text(gated.value()));
+    Speculator ahead(with.session, with.clock, options.speculate);
     with.scratch.seal();  // decoding allocates nothing
-    status = decode_loop(with, options, sink, interrupt, text, digest, stats);
+    status = decode_loop(with, options, sink, interrupt, text, digest, ahead, stats);
     with.scratch.unseal();
+    const Status finished = ahead.finish();
+    if (status.ok()) status = finished;
+    stats.n_drafted = ahead.n_drafted();
+    stats.n_accepted = ahead.n_accepted();
     if (status.ok() && !text.finish()) stats.stop = StopReason::kContext;
     stats.decode_us = with.clock.now_us() - prefilled_us - digest.spent_us();
   } else if (status.error().code == ErrorCode::kCancelled) {

@@ -12,6 +12,7 @@
 #include "core/base/sha256.h"
 #include "core/infer/sampler.h"
 #include "core/infer/session.h"
+#include "core/infer/speculate.h"
 #include "core/platform.h"
 #include "core/tokenizer/tokenizer.h"
 
@@ -32,6 +33,7 @@ struct GenerateOptions {
   bool stop_at_end = true;    // false: an end token is a token like any other (--ignore-eos)
   bool show_special = false;  // control tokens appear in the text by their spelling
   bool digest = false;        // compute GenerateStats::digest
+  Speculate speculate = Speculate::kAuto;  // changes the time, never the answer
 };
 
 // Receives the answer as it comes. Calls happen on the thread of generate(), between two forward
@@ -55,6 +57,8 @@ struct GenerateStats {
   u32 n_evaluated = 0;  // of those, how many went through forward(); the others were kept
   u32 n_output = 0;     // tokens emitted, the end token included
   u32 n_decoded = 0;    // of those, how many went through forward()
+  u32 n_drafted = 0;    // tokens guessed and evaluated ahead (core/infer/speculate.h)
+  u32 n_accepted = 0;   // of those, how many came true
   u64 prefill_us = 0;
   u64 decode_us = 0;  // picking, text and forward passes; the time spent hashing is left out
   u64 hash_us = 0;

@@ -163,12 +163,12 @@ Str way_out(const Error& error, TextWriter& out) {
     case ErrorCode::kUnsupported:
     case ErrorCode::kMissing:
     case ErrorCode::kBadType:
-      out.print("this build runs {} with", supported_architectures());
-      for (u32 i = 0; i < kDTypeLimit; ++i) {
-        const DTypeTraits traits = dtype_traits(static_cast<DType>(i));
-        if (traits.is_weight) out.print(" {}", traits.name);
-      }
-      return out.append("; take such a file of the model").text();
+      return out
+          .print(
+              "this build runs {} with weights of any type that llama.cpp has; take such a file "
+              "of the model",
+              supported_architectures())
+          .text();
     case ErrorCode::kOutOfMemory:
       return "a smaller context (/set ctx 1024), a smaller model or type, or more memory";
     case ErrorCode::kContextFull:

@@ -274,6 +274,8 @@ void Repl::answer(Str text) {
   GenerateOptions options;
   options.max_tokens = static_cast<u32>(settings_.integer(Setting::kMaxTokens));
   options.digest = settings_.flag(Setting::kDigest);
+  options.speculate =
+      settings_.text(Setting::kSpeculate) == "off" ? Speculate::kOff : Speculate::kAuto;
   const Generator with = {
       engine_->session(), engine_->tokenizer(),  *sampler_,
       host_.clock(),      engine_->turn_arena(), engine_->kernels().sha256_blocks};

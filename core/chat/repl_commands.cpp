@@ -56,6 +56,7 @@ bool Repl::run_command(const CommandInfo& command, Str args) {
       out_.line("OK: the conversation is empty");
       return true;
     case Command::kStats: show_stats(args); return true;
+    case Command::kBench: bench(); return true;
     case Command::kVersion: show_version(); return true;
     case Command::kReboot: exit_ = ReplExit::kReboot; return false;
     case Command::kShutdown: exit_ = ReplExit::kShutdown; return false;
@@ -278,6 +279,10 @@ void Repl::show_stats(Str args) {
     out_.line("  answer    {} tokens in {:.3} s: {:.1} tokens/s; ended by {}; seed {}",
               stats_.n_output, static_cast<f64>(stats_.decode_us) * 1e-6, stats_.decode_rate(),
               stop_reason_name(stats_.stop), seed_);
+    if (stats_.n_drafted != 0) {
+      out_.line("  guessed   {} tokens ahead, {} of them right", stats_.n_drafted,
+                stats_.n_accepted);
+    }
     if (stats_.has_digest) {
       out_.line("  digest    {} ({:.3} s of hashing, not counted above)",
                 to_hex(stats_.digest).str(), static_cast<f64>(stats_.hash_us) * 1e-6);

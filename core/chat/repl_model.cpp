@@ -246,7 +246,7 @@ void Repl::print_model_line() {
             engine_->name(), config.n_embd, config.n_layer, config.n_head, config.n_head_kv,
             config.n_vocab, session.n_ctx());
   out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}",
-            session.n_ctx(), config.n_ctx_train, session.kv_type() == KvType::kF16 ? "f16" : "f32",
+            session.n_ctx(), config.n_ctx_train, kv_type_name(session.kv_type()),
             mib(engine_->kv_bytes()), mib(engine_->weight_bytes()),
             engine_->has_own_template() ? "its own" : "ChatML");
   if (!engine_->template_note().empty()) out_.line("  note: {}", engine_->template_note());

@@ -83,6 +83,7 @@ class Repl final : private ConfigObserver, private GenerateSink {
   void show_setting(Setting id);
   void show_stats(Str args);
   void show_version();
+  void bench();  // repl_bench.cpp
   void apply(Setting id);
 
   Arena& arena_;

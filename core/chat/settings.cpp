@@ -25,7 +25,8 @@ constexpr SettingInfo kTable[kSettingCount] = {
     {Setting::kBatch, "batch", "batch_size n_batch", SettingType::kInteger, SettingWhen::kLoad, 1,
      512, "32", "", "prompt tokens evaluated together; changes speed, never a bit of the result"},
     {Setting::kKv, "kv", "kv_type cache_type", SettingType::kChoice, SettingWhen::kLoad, 0, 0,
-     "f16", "f16 f32", "element type of the KV cache"},
+     "f16", "f16 f32 q8_0",
+     "element type of the KV cache; q8_0 takes half the memory and changes the result a little"},
     {Setting::kIsa, "isa", "", SettingType::kText, SettingWhen::kStart, 1, 31, "auto", "",
      "kernels: auto times them and takes the fastest; else scalar, swar, avx2 ...; all give the "
      "same bits"},
@@ -33,6 +34,8 @@ constexpr SettingInfo kTable[kSettingCount] = {
      "0", "", "cores to use; 0: as many as pay; never changes a bit of the result"},
     {Setting::kHashModel, "hash_model", "", SettingType::kFlag, SettingWhen::kLoad, 0, 1, "0", "",
      "SHA-256 of the model file while it is read (always done with digest=1)"},
+    {Setting::kSpeculate, "speculate", "speculative", SettingType::kChoice, SettingWhen::kAnswer, 0,
+     0, "auto", "auto off", "guess tokens ahead where that is faster; never changes the answer"},
     {Setting::kTemperature, "temp", "temperature", SettingType::kReal, SettingWhen::kAnswer, 0, 100,
      "0.8", "", "0 is greedy: always the likeliest token"},
     {Setting::kTopK, "top_k", "", SettingType::kInteger, SettingWhen::kAnswer, 0, kMaxU32, "40", "",
@@ -287,7 +290,7 @@ SessionParams Settings::session_params() const {
   SessionParams params;
   params.n_ctx = static_cast<u32>(integer(Setting::kContext));
   params.n_batch = static_cast<u32>(integer(Setting::kBatch));
-  params.kv = text(Setting::kKv) == "f32" ? KvType::kF32 : KvType::kF16;
+  static_cast<void>(parse_kv_type(text(Setting::kKv), params.kv));  // one of the choices
   return params;
 }
 

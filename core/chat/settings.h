@@ -25,6 +25,7 @@ enum class Setting : u8 {
   kIsa,
   kThreads,
   kHashModel,
+  kSpeculate,
   // sampling
   kTemperature,
   kTopK,

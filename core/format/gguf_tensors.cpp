@@ -2,26 +2,18 @@
 #include "core/format/gguf.h"
 
 #include "core/base/arith.h"
+#include "core/base/fmt.h"
+#include "core/format/foreign_types.h"
 
 namespace lbm {
 namespace {
 
-// Tensor types that the format once had, by id.
-const char* removed_type(u32 id) {
-  switch (id) {
-    case 4:
-    case 5: return "tensor type Q4_2 or Q4_3 was removed from the format; quantize the model again";
-    case 31:
-    case 32:
-    case 33:
-      return "tensor type Q4_0_4_4, Q4_0_4_8 or Q4_0_8_8 was removed from the format; use Q4_0";
-    case 36:
-    case 37:
-    case 38:
-      return "tensor type IQ4_NL_4_4, IQ4_NL_4_8 or IQ4_NL_8_8 was removed from the format; use "
-             "IQ4_NL";
-    default: return "unknown tensor type";
-  }
+Error refused_type(Str tensor, u32 id, u64 offset) {
+  const ForeignType foreign = foreign_type(id);
+  TextBuffer<Error::kSubjectCapacity> subject;
+  subject.print("{}", tensor);
+  if (foreign.name != nullptr) subject.print(" ({})", foreign.name);
+  return fail(ErrorCode::kBadType, foreign.what).about(subject.text()).with(id).at(offset);
 }
 
 }  // namespace
@@ -65,7 +57,7 @@ Status GgufReader::read_tensor(u32 index) {
   const u64 offset = in.read_u64();
   const usize type_at = position_ + 8 * usize{tensor.n_dim};
   if (type >= kDTypeLimit || dtype_traits(static_cast<DType>(type)).name == nullptr) {
-    return fail(ErrorCode::kBadType, removed_type(type)).about(tensor.name).with(type).at(type_at);
+    return refused_type(tensor.name, type, type_at);
   }
   tensor.dtype = static_cast<DType>(type);
   if (Status s = measure_tensor(tensor); !s.ok()) {

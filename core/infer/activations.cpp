@@ -3,6 +3,8 @@
 namespace lbm {
 namespace {
 
+constexpr u64 kLogitBytes = 4 * kMiB;
+
 // Visits every buffer with its width and number of rows; the one description of what create() takes
 // and bytes_needed() sums.
 template <class Visit>
@@ -17,18 +19,41 @@ void for_each_rows(Activations& a, const ModelConfig& c, u32 n_batch, Visit visi
   visit(a.gate, c.n_ff, n_batch);
   visit(a.up, c.n_ff, n_batch);
   visit(a.angles, c.rope.n_rot, n_batch);
-  visit(a.logits, c.n_vocab, u32{1});
+  visit(a.logits, c.n_vocab, Activations::n_logit_row(c, n_batch));
 }
 
 u64 widest_input(const ModelConfig& c) { return max_u64(max_u64(c.n_embd, c.n_embd_q()), c.n_ff); }
-u64 blocks_per_row(const ModelConfig& c) { return ceil_div(widest_input(c), kBlockSize); }
-u64 scratch_floats(const ModelConfig& c) {
-  return align_up(attention_scratch_floats(c.head_dim, c.n_head / c.n_head_kv), 16);
+// Odd, so that the same block of consecutive tokens does not fall on the same few cache sets.
+u64 blocks_per_row(const ModelConfig& c) { return ceil_div(widest_input(c), kBlockSize) | 1; }
+
+// Rows (tokens times query heads) of one attention kernel: enough that converting keys and values
+// costs little beside them, few enough that their results stay in a core's second-level cache.
+constexpr u32 kAttentionRows = 128;
+
+u64 scratch_floats(const ModelConfig& c, u32 n_batch) {
+  const u32 n_row = Activations::n_attention_token(c, n_batch) * (c.n_head / c.n_head_kv);
+  return align_up(attention_scratch_floats(c.head_dim, n_row), 16);
+}
+// The partial results of one token are kept where several cores share its context.
+u64 partials_floats(const ModelConfig& c, u32 n_ctx, u32 n_worker) {
+  if (n_worker == 1 || n_ctx <= kAttentionChunk) return 0;
+  return ceil_div(n_ctx, kAttentionChunk) * c.n_head_kv *
+         attention_partial_floats(c.head_dim, c.n_head / c.n_head_kv);
 }
 
 }  // namespace
 
-u64 Activations::bytes_needed(const ModelConfig& config, u32 n_batch, u32 n_worker) {
+u32 Activations::n_logit_row(const ModelConfig& config, u32 n_batch) {
+  const u64 row_bytes = align_up(config.n_vocab, 16) * sizeof(f32);
+  const u64 fit = max_u64(1, kLogitBytes / row_bytes);
+  return static_cast<u32>(min_u64(min_u64(fit, kMaxLogitRows), n_batch));
+}
+
+u32 Activations::n_attention_token(const ModelConfig& config, u32 n_token) {
+  return min_u32(max_u32(1, kAttentionRows / (config.n_head / config.n_head_kv)), n_token);
+}
+
+u64 Activations::bytes_needed(const ModelConfig& config, u32 n_batch, u32 n_ctx, u32 n_worker) {
   Activations plan;
   u64 sum = 0;
   const auto add = [&sum](u64 n_byte) { sum += align_up(n_byte, Arena::kDefaultAlignment); };
@@ -36,12 +61,13 @@ u64 Activations::bytes_needed(const ModelConfig& config, u32 n_batch, u32 n_work
     add(n_row * align_up(width, 16) * sizeof(f32));
   });
   add(n_batch * blocks_per_row(config) * sizeof(ActivationBlock));
-  add(n_worker * scratch_floats(config) * sizeof(f32));
+  add(n_worker * scratch_floats(config, n_batch) * sizeof(f32));
+  add(partials_floats(config, n_ctx, n_worker) * sizeof(f32));
   return sum;
 }
 
 Result<Activations> Activations::create(Arena& arena, const ModelConfig& config, u32 n_batch,
-                                        u32 n_worker) {
+                                        u32 n_ctx, u32 n_worker) {
   Activations a;
   Status status;
   for_each_rows(a, config, n_batch, [&](ActivationRows& rows, u32 width, u32 n_row) {
@@ -59,10 +85,18 @@ Result<Activations> Activations::create(Arena& arena, const ModelConfig& config,
       arena.take<ActivationBlock>(n_batch * blocks_per_row(config), "activations");
   if (!blocks.ok()) return blocks.error();
   a.quantized = blocks.value().data();
-  a.attention_scratch_stride = static_cast<usize>(scratch_floats(config));
-  Result<Span<f32>> scratch = arena.take<f32>(n_worker * scratch_floats(config), "activations");
+  a.attention_scratch_stride = static_cast<usize>(scratch_floats(config, n_batch));
+  Result<Span<f32>> scratch =
+      arena.take<f32>(n_worker * scratch_floats(config, n_batch), "activations");
   if (!scratch.ok()) return scratch.error();
   a.attention_scratch = scratch.value().data();
+  a.n_chunk = static_cast<u32>(ceil_div(n_ctx, kAttentionChunk));
+  a.attention_partial_stride =
+      attention_partial_floats(config.head_dim, config.n_head / config.n_head_kv);
+  Result<Span<f32>> partials =
+      arena.take<f32>(partials_floats(config, n_ctx, n_worker), "activations");
+  if (!partials.ok()) return partials.error();
+  a.attention_partials = partials.value().data();
   return a;
 }
 

@@ -32,26 +32,28 @@ u64 Forward::bytes_needed(const ModelConfig& config, const SessionParams& params
   return align_up(sizeof(Forward), Arena::kDefaultAlignment) +
          KvCache::bytes_needed(config, n_ctx, params.kv) +
          align_up(Rope::bytes_needed(config.rope), Arena::kDefaultAlignment) +
-         Activations::bytes_needed(config, params.n_batch, n_worker * kTasksPerWorker);
+         Activations::bytes_needed(config, params.n_batch, n_ctx, n_worker);
 }
 
 Result<Forward*> Forward::create(Arena& arena, const Model& model, const SessionParams& params,
                                  u32 n_ctx, const KernelTable& kernels, Workers& workers) {
   Result<Rope> rope = Rope::create(arena, model.config.rope, model.weights.rope_freqs);
   if (!rope.ok()) return rope.error();
-  Result<Activations> buffers = Activations::create(arena, model.config, params.n_batch,
-                                                    workers.n_worker() * kTasksPerWorker);
+  Result<Activations> buffers =
+      Activations::create(arena, model.config, params.n_batch, n_ctx, workers.n_worker());
   if (!buffers.ok()) return buffers.error();
   Result<KvCache> cache = KvCache::create(arena, model.config, n_ctx, params.kv);
   if (!cache.ok()) return cache.error();
   return arena.make<Forward>("forward pass", model, kernels, workers, cache.value(), rope.value(),
-                             buffers.value());
+                             buffers.value(),
+                             Activations::n_logit_row(model.config, params.n_batch));
 }
 
 Status Forward::run(Span<const u32> tokens, u32 first_pos, Session::Interrupt interrupt) {
   n_token_ = static_cast<u32>(tokens.size());
   first_pos_ = first_pos;
   finite_ = true;
+  end_part(ForwardPart::kOutside);
   embed(tokens);
   for (u32 layer = 0; layer < model_.config.n_layer; ++layer) {
     if (interrupt.asked != nullptr && interrupt.asked(interrupt.context)) {
@@ -95,6 +97,7 @@ void Forward::ffn_block(u32 layer) {
     add_bias(kernels_, buffers_.up.row(token), w.b_up, c.n_ff);
     kernels_.silu_mul(gate, buffers_.up.row(token), c.n_ff, gate);
   });
+  end_part(ForwardPart::kActivation);
   trace(layer, "ffn_act", buffers_.gate, c.n_ff);
   if (is_quantized(w.w_down)) quantize(buffers_.gate, c.n_ff);
   multiply({{&w.w_down}, {&buffers_.delta}, 1}, buffers_.gate);
@@ -107,6 +110,7 @@ void Forward::embed(Span<const u32> tokens) {
     model_.weights.embedding.gather(tokens[token], buffers_.x.row(token));
     rope_.angles(first_pos_ + token, buffers_.angles.row(token));
   });
+  end_part(ForwardPart::kEmbedding);
   trace(TraceSink::kNoLayer, "embedding", buffers_.x, model_.config.n_embd);
 }
 
@@ -117,10 +121,12 @@ void Forward::norm(const f32* weight, bool quantized) {
                       buffers_.normed.row(token));
     if (quantized) quantize_row(token, buffers_.normed.row(token), c.n_embd);
   });
+  end_part(ForwardPart::kNorm);
 }
 
 void Forward::quantize(const ActivationRows& rows, u32 n_col) {
   parallel(workers_, n_token_, [&](u32 token) { quantize_row(token, rows.row(token), n_col); });
+  end_part(ForwardPart::kQuantize);
 }
 
 void Forward::quantize_row(u32 token, const f32* row, u32 n_col) {
@@ -148,6 +154,7 @@ void Forward::multiply(const MatmulGroup& group, const ActivationRows& input) {
       end = end > own ? end - own : 0;
     }
   });
+  end_part(ForwardPart::kMatmul);
 }
 
 void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output,
@@ -165,50 +172,116 @@ void Forward::multiply_tiles(const Matrix& matrix, const ActivationRows& output,
       n_token_,
       output.data,
       output.stride};
-  kernels_.matmul[static_cast<u32>(matrix.dtype)](args);
+  kernels_.matmul(matrix.dtype, n_token_)(args);
 }
 
+// One task is the tokens of one group of 16 positions: they share the lines of memory that keys are
+// stored to.
 void Forward::rotate_and_store(u32 layer) {
   const LayerWeights& w = model_.weights.layers[layer];
   const ModelConfig& c = model_.config;
   const auto rotate =
       c.rope.layout == RopeLayout::kNeighbours ? kernels_.rope_neighbours : kernels_.rope_halves;
-  parallel(workers_, n_token_, [&](u32 token) {
-    f32* q = buffers_.q.row(token);
-    f32* k = buffers_.k.row(token);
-    f32* v = buffers_.v.row(token);
-    add_bias(kernels_, q, w.bq, c.n_embd_q());
-    add_bias(kernels_, k, w.bk, c.n_embd_kv());
-    add_bias(kernels_, v, w.bv, c.n_embd_kv());
-    const f32* angles = buffers_.angles.row(token);
-    for (u32 head = 0; head < c.n_head; ++head) rotate(q + head * c.head_dim, angles, c.rope.n_rot);
+  const u32 end_pos = first_pos_ + n_token_;
+  const u32 first_group = first_pos_ / kKvGroup;
+  const u32 n_task = (end_pos - 1) / kKvGroup - first_group + 1;
+  parallel(workers_, n_task, [&](u32 task) {
+    const u32 group_pos = (first_group + task) * kKvGroup;
+    const u32 begin = max_u32(group_pos, first_pos_) - first_pos_;
+    const u32 end = min_u32(group_pos + kKvGroup, end_pos) - first_pos_;
+    for (u32 token = begin; token < end; ++token) {
+      f32* q = buffers_.q.row(token);
+      f32* k = buffers_.k.row(token);
+      add_bias(kernels_, q, w.bq, c.n_embd_q());
+      add_bias(kernels_, k, w.bk, c.n_embd_kv());
+      add_bias(kernels_, buffers_.v.row(token), w.bv, c.n_embd_kv());
+      const f32* angles = buffers_.angles.row(token);
+      for (u32 head = 0; head < c.n_head; ++head)
+        rotate(q + head * c.head_dim, angles, c.rope.n_rot);
+      for (u32 head = 0; head < c.n_head_kv; ++head)
+        rotate(k + head * c.head_dim, angles, c.rope.n_rot);
+    }
     for (u32 head = 0; head < c.n_head_kv; ++head) {
-      rotate(k + head * c.head_dim, angles, c.rope.n_rot);
-      cache_.store(kernels_, layer, head, first_pos_ + token, k + head * c.head_dim,
-                   v + head * c.head_dim);
+      KvRows rows = {buffers_.k.row(begin) + head * c.head_dim,
+                     buffers_.v.row(begin) + head * c.head_dim, buffers_.k.stride, end - begin,
+                     first_pos_ + begin};
+      if (!cache_.store(kernels_, layer, head, rows))
+        __atomic_store_n(&finite_, false, __ATOMIC_RELAXED);
     }
   });
+  end_part(ForwardPart::kRope);
 }
 
-// One item is one token and one KV head with the query heads that share it.
+// The query heads that share KV head `head`, for `n` tokens from `first` on.
+AttentionArgs Forward::attention_args(u32 layer, u32 head, u32 first, u32 n, u32 worker) const {
+  const ModelConfig& c = model_.config;
+  const u32 n_group = c.n_head / c.n_head_kv;
+  const usize column = static_cast<usize>(head) * n_group * c.head_dim;
+  return {buffers_.q.row(first) + column,
+          buffers_.q.stride,
+          cache_.keys(layer, head),
+          cache_.values(layer, head),
+          c.head_dim,
+          n_group,
+          n,
+          first_pos_ + first,
+          kNoWindow,
+          c.attention_scale,
+          buffers_.attended.row(first) + column,
+          buffers_.attended.stride,
+          buffers_.attention_scratch + worker * buffers_.attention_scratch_stride};
+}
+
+// One item is a block of tokens and one KV head. Blocks are as large as sharing the keys and values
+// asks for, smaller where there would be too few items; later tokens see more, so the longest items
+// go first, each to the core that is free.
 void Forward::attend(u32 layer) {
   const ModelConfig& c = model_.config;
-  const u32 n_item = n_token_ * c.n_head_kv;
-  const u32 n_task = min_u32(n_item, workers_.n_worker() * kTasksPerWorker);
-  const u32 n_group = c.n_head / c.n_head_kv;
-  const auto kernel =
-      cache_.type() == KvType::kF16 ? kernels_.attention_f16 : kernels_.attention_f32;
-  parallel(workers_, n_task, [&](u32 task) {
-    for (u32 item = task; item < n_item; item += n_task) {
-      const u32 token = item / c.n_head_kv;
-      const u32 head = item % c.n_head_kv;
-      const usize first_value = static_cast<usize>(head) * n_group * c.head_dim;
-      kernel({buffers_.q.row(token) + first_value, cache_.keys(layer, head),
-              cache_.values(layer, head), c.head_dim, n_group, 0, first_pos_ + token + 1,
-              c.attention_scale, buffers_.attended.row(token) + first_value, c.head_dim,
-              buffers_.attention_scratch + task * buffers_.attention_scratch_stride});
+  const u32 n_worker = workers_.n_worker();
+  const u32 n_chunk = (first_pos_ + n_token_ - 1) / kAttentionChunk + 1;
+  if (n_token_ == 1 && n_chunk > 1 && n_worker > 1) {
+    attend_in_chunks(layer, n_chunk);
+    end_part(ForwardPart::kAttention);
+    return;
+  }
+  const u32 most = Activations::n_attention_token(c, n_token_);
+  const u64 fair = ceil_div(n_token_ * c.n_head_kv, n_worker * kTasksPerWorker);
+  const u32 block = n_worker == 1 ? most : static_cast<u32>(min_u64(most, fair));
+  const u32 n_block = static_cast<u32>(ceil_div(n_token_, block));
+  const u32 n_item = n_block * c.n_head_kv;
+  const auto kernel = kernels_.attention[static_cast<u32>(cache_.type())];
+  u32 next = 0;
+  parallel(workers_, min_u32(n_item, n_worker), [&](u32 worker) {
+    for (;;) {
+      const u32 item = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+      if (item >= n_item) return;
+      const u32 first = (n_block - 1 - item / c.n_head_kv) * block;
+      kernel(attention_args(layer, item % c.n_head_kv, first, min_u32(block, n_token_ - first),
+                            worker));
     }
   });
+  end_part(ForwardPart::kAttention);
+}
+
+// One token and a long context, on several cores: one item is one chunk of one KV head. The partial
+// results are merged in the order of R15.
+void Forward::attend_in_chunks(u32 layer, u32 n_chunk) {
+  const ModelConfig& c = model_.config;
+  const u32 n_item = n_chunk * c.n_head_kv;
+  const auto part = kernels_.attention_part[static_cast<u32>(cache_.type())];
+  u32 next = 0;
+  parallel(workers_, min_u32(n_item, workers_.n_worker()), [&](u32 worker) {
+    for (;;) {
+      const u32 item = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+      if (item >= n_item) return;
+      part(attention_args(layer, item / n_chunk, 0, 1, worker), item % n_chunk,
+           buffers_.attention_partial(item / n_chunk, item % n_chunk));
+    }
+  });
+  for (u32 head = 0; head < c.n_head_kv; ++head) {
+    kernels_.attention_join(attention_args(layer, head, 0, 1, 0),
+                            buffers_.attention_partial(head, 0), n_chunk);
+  }
 }
 
 void Forward::add_delta(const f32* bias) {
@@ -217,33 +290,37 @@ void Forward::add_delta(const f32* bias) {
     add_bias(kernels_, buffers_.delta.row(token), bias, n_embd);
     kernels_.add(buffers_.x.row(token), buffers_.delta.row(token), n_embd);
   });
+  end_part(ForwardPart::kResidual);
 }
 
-Result<Span<const f32>> Forward::logits(u32 index) {
-  LBM_CHECK(index < n_token_);
+Status Forward::logits(u32 first, u32 n) {
+  LBM_CHECK(n != 0 && n <= n_logit_row_ && first + n <= n_token_);
   const ModelConfig& c = model_.config;
   const u32 n_token = n_token_;
   const u32 first_pos = first_pos_;
-  // From here on the batch is the one row that is asked for.
-  n_token_ = 1;
-  first_pos_ = first_pos + index;
-  kernels_.rms_norm(buffers_.x.row(index), model_.weights.output_norm, c.n_embd, c.rms_eps,
-                    buffers_.normed.row(0));
+  // From here on the batch is the rows that are asked for.
+  n_token_ = n;
+  first_pos_ = first_pos + first;
+  const bool quantized = is_quantized(model_.weights.output);
+  u32 n_finite = 0;  // rows before the first that can not be quantized
+  for (u32 i = 0; i < n; ++i) {
+    kernels_.rms_norm(buffers_.x.row(first + i), model_.weights.output_norm, c.n_embd, c.rms_eps,
+                      buffers_.normed.row(i));
+    if (quantized) quantize_row(i, buffers_.normed.row(i), c.n_embd);
+    n_finite += finite_ ? 1 : 0;
+  }
+  end_part(ForwardPart::kNorm);
   trace(TraceSink::kNoLayer, "output_norm", buffers_.normed, c.n_embd);
-  if (is_quantized(model_.weights.output)) quantize_row(0, buffers_.normed.row(0), c.n_embd);
   multiply({{&model_.weights.output}, {&buffers_.logits}, 1}, buffers_.normed);
   trace(TraceSink::kNoLayer, "logits", buffers_.logits, c.n_vocab);
   n_token_ = n_token;
   first_pos_ = first_pos;
-  if (!finite_ || !kernels_.all_finite(buffers_.logits.data, c.n_vocab)) {
+  for (u32 i = 0; i < n; ++i) {
+    if (i < n_finite && kernels_.all_finite(buffers_.logits.row(i), c.n_vocab)) continue;
     return fail(ErrorCode::kNumeric, "NaN or infinity in the logits at position")
-        .with(first_pos + index);
+        .with(first_pos + first + i);
   }
-  return last_logits();
-}
-
-Span<const f32> Forward::last_logits() const {
-  return {buffers_.logits.data, model_.config.n_vocab};
+  return {};
 }
 
 void Forward::trace(u32 layer, Str operation, const ActivationRows& rows, u32 n_value) {

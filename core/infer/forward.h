@@ -8,6 +8,7 @@
 #include "core/base/result.h"
 #include "core/infer/activations.h"
 #include "core/infer/kv_cache.h"
+#include "core/infer/profile.h"
 #include "core/infer/rope.h"
 #include "core/infer/session.h"
 #include "core/model/model.h"
@@ -27,14 +28,21 @@ class Forward {
   // values enter the cache. Errors: kNumeric with the layer; kCancelled.
   [[nodiscard]] Status run(Span<const u32> tokens, u32 first_pos, Session::Interrupt interrupt);
 
-  // Logits of token `index` of the batch that ran last, [n_vocab]; valid until the next call.
-  // Errors: kNumeric  a logit is NaN or infinite.
-  [[nodiscard]] Result<Span<const f32>> logits(u32 index);
-  [[nodiscard]] Span<const f32> last_logits() const;
+  // Most tokens that one call of logits() serves.
+  [[nodiscard]] u32 n_logit_row() const { return n_logit_row_; }
+  // Computes the logits of tokens first .. first + n - 1 of the batch that ran last, n <=
+  // n_logit_row(), in one pass over the output matrix. logit_row(i) is that of token first + i
+  // until the next call. Errors: kNumeric  a logit is NaN or infinite, with the first such
+  // position.
+  [[nodiscard]] Status logits(u32 first, u32 n);
+  [[nodiscard]] Span<const f32> logit_row(u32 i) const {
+    return {buffers_.logits.row(i), model_.config.n_vocab};
+  }
 
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] KvType kv_type() const { return cache_.type(); }
   void set_trace(TraceSink* sink) { trace_ = sink; }
+  void set_profile(ProfileSink* sink) { profile_ = sink; }
 
  private:
   friend class Arena;
@@ -46,13 +54,14 @@ class Forward {
   };
 
   Forward(const Model& model, const KernelTable& kernels, Workers& workers, const KvCache& cache,
-          const Rope& rope, const Activations& buffers)
+          const Rope& rope, const Activations& buffers, u32 n_logit_row)
       : model_(model),
         kernels_(kernels),
         workers_(workers),
         cache_(cache),
         rope_(rope),
-        buffers_(buffers) {}
+        buffers_(buffers),
+        n_logit_row_(n_logit_row) {}
 
   void attention_block(u32 layer);
   void ffn_block(u32 layer);
@@ -67,9 +76,15 @@ class Forward {
   // Biases and RoPE of q and k; k and v enter the cache.
   void rotate_and_store(u32 layer);
   void attend(u32 layer);
+  void attend_in_chunks(u32 layer, u32 n_chunk);
+  [[nodiscard]] AttentionArgs attention_args(u32 layer, u32 head, u32 first, u32 n,
+                                             u32 worker) const;
   // x += delta + bias
   void add_delta(const f32* bias);
   void trace(u32 layer, Str operation, const ActivationRows& rows, u32 n_value);
+  void end_part(ForwardPart part) {
+    if (profile_ != nullptr) profile_->on_part_end(part);
+  }
 
   const Model& model_;
   const KernelTable& kernels_;
@@ -77,7 +92,9 @@ class Forward {
   KvCache cache_;
   Rope rope_;
   Activations buffers_;
+  u32 n_logit_row_;
   TraceSink* trace_ = nullptr;
+  ProfileSink* profile_ = nullptr;
   u32 n_token_ = 0;  // of the batch at work
   u32 first_pos_ = 0;
   bool finite_ = true;  // false once a value that must be quantized was NaN or infinite

@@ -31,6 +31,7 @@ f64 extrapolated_share(const RopeConfig& c, u32 pair) {
 
 Result<Rope> Rope::create(Arena& arena, const RopeConfig& config, const f32* factors) {
   Rope rope;
+  rope.layout_ = config.layout;
   Result<Span<f64>> frequencies = arena.take<f64>(config.n_rot / 2, "RoPE frequencies");
   if (!frequencies.ok()) return frequencies.error();
   rope.frequencies_ = frequencies.value();
@@ -54,10 +55,12 @@ Result<Rope> Rope::create(Arena& arena, const RopeConfig& config, const f32* fac
 }
 
 void Rope::angles(u32 pos, f32* out) const {
-  for (usize i = 0; i < frequencies_.size(); ++i) {
+  const usize n_pair = frequencies_.size();
+  const bool halves = layout_ == RopeLayout::kHalves;
+  for (usize i = 0; i < n_pair; ++i) {
     const SinCos at = sincos_f64(static_cast<f64>(pos) * frequencies_[i]);
-    out[2 * i] = static_cast<f32>(at.cos * magnitude_);
-    out[2 * i + 1] = static_cast<f32>(at.sin * magnitude_);
+    out[halves ? i : 2 * i] = static_cast<f32>(at.cos * magnitude_);
+    out[halves ? n_pair + i : 2 * i + 1] = static_cast<f32>(at.sin * magnitude_);
   }
 }
 

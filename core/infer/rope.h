@@ -21,12 +21,14 @@ class Rope {
     return config.n_rot / 2 * sizeof(f64) + 64;
   }
 
-  // out [n_rot / 2][2] = cosine and sine of every pair at `pos`.
+  // The cosine and sine of every pair at `pos`, as the kernel of the layout reads them:
+  // out [n_rot / 2][2] for neighbours, [2][n_rot / 2] for halves.
   void angles(u32 pos, f32* out) const;
 
  private:
   Span<f64> frequencies_;  // radians per position, scaling included
-  f64 magnitude_ = 1.0;    // YaRN's attention factor, on cosine and sine
+  RopeLayout layout_ = RopeLayout::kNeighbours;
+  f64 magnitude_ = 1.0;  // YaRN's attention factor, on cosine and sine
 };
 
 }  // namespace lbm

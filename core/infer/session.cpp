@@ -61,37 +61,59 @@ Status Session::check(Span<const u32> tokens) const {
   return {};
 }
 
-Status Session::run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrupt) {
+Status Session::run(Span<const u32> tokens, bool each, LogitsSink* sink, Interrupt interrupt) {
   if (Status s = check(tokens); !s.ok()) return s;
   for (usize done = 0; done < tokens.size();) {
     const usize n = static_cast<usize>(min_u64(n_batch_, tokens.size() - done));
     const Span<const u32> batch = tokens.slice(done, n);
-    has_logits_ = false;
+    first_logits_ = end_logits_ = 0;
     if (Status s = forward_.run(batch, n_past_, interrupt); !s.ok()) return s;
-    const bool last = done + n == tokens.size();
-    for (usize i = sink != nullptr ? 0 : n - 1; i < n && (sink != nullptr || last); ++i) {
-      Result<Span<const f32>> logits = forward_.logits(static_cast<u32>(i));
-      if (!logits.ok()) return logits.error();
-      if (sink != nullptr) sink->on_logits(n_past_ + static_cast<u32>(i), logits.value());
+    done += n;
+    if (each || done == tokens.size()) {
+      if (Status s = run_logits(static_cast<u32>(n), each, sink); !s.ok()) return s;
     }
     for (usize i = 0; i < n; ++i) tokens_[n_past_ + i] = batch[i];
     n_past_ += static_cast<u32>(n);
-    has_logits_ = last;
-    done += n;
+  }
+  return {};
+}
+
+// Logits of the batch of `n_token` that was just run at n_past_: of its last token, or of each.
+Status Session::run_logits(u32 n_token, bool each, LogitsSink* sink) {
+  for (u32 i = each ? 0 : n_token - 1; i < n_token;) {
+    const u32 n = min_u32(forward_.n_logit_row(), n_token - i);
+    if (Status s = forward_.logits(i, n); !s.ok()) return s;
+    first_logits_ = n_past_ + i;
+    end_logits_ = first_logits_ + n;
+    for (u32 row = 0; sink != nullptr && row < n; ++row)
+      sink->on_logits(first_logits_ + row, forward_.logit_row(row));
+    i += n;
   }
   return {};
 }
 
 Status Session::evaluate(Span<const u32> tokens, Interrupt interrupt) {
-  return run(tokens, nullptr, interrupt);
+  return run(tokens, false, nullptr, interrupt);
+}
+
+Status Session::evaluate_each(Span<const u32> tokens, Interrupt interrupt) {
+  LBM_CHECK(tokens.size() <= max_logits());
+  return run(tokens, true, nullptr, interrupt);
 }
 
 Status Session::evaluate_all(Span<const u32> tokens, LogitsSink& sink) {
-  return run(tokens, &sink, {});
+  return run(tokens, true, &sink, {});
 }
 
+u32 Session::max_logits() const { return forward_.n_logit_row(); }
+
 Span<const f32> Session::logits() const {
-  return has_logits_ ? forward_.last_logits() : Span<const f32>();
+  return n_past_ == 0 ? Span<const f32>() : logits_at(n_past_ - 1);
+}
+
+Span<const f32> Session::logits_at(u32 pos) const {
+  if (pos < first_logits_ || pos >= min_u32(end_logits_, n_past_)) return {};
+  return forward_.logit_row(pos - first_logits_);
 }
 
 Status Session::rewind(u32 n_past) {
@@ -100,7 +122,6 @@ Status Session::rewind(u32 n_past) {
         .about("n_past")
         .with(n_past, n_past_);
   }
-  if (n_past != n_past_) has_logits_ = false;
   n_past_ = n_past;
   return {};
 }
@@ -112,5 +133,6 @@ KvType Session::kv_type() const { return forward_.kv_type(); }
 u32 Session::n_batch() const { return n_batch_; }
 const Model& Session::model() const { return forward_.model(); }
 void Session::set_trace(TraceSink* sink) { forward_.set_trace(sink); }
+void Session::set_profile(ProfileSink* sink) { forward_.set_profile(sink); }
 
 }  // namespace lbm

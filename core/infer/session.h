@@ -10,6 +10,7 @@
 #include "core/base/result.h"
 #include "core/base/span.h"
 #include "core/infer/kv_cache.h"
+#include "core/infer/profile.h"
 #include "core/model/model.h"
 #include "core/platform.h"
 #include "kernels/kernel_table.h"
@@ -62,12 +63,18 @@ class Session {
   // Asked between the layers of a batch; returning true stops the evaluation.
   using Interrupt = SessionInterrupt;
 
-  // Evaluates `tokens` after the n_past() that came before. Afterwards logits() belong to the last.
+  // Evaluates `tokens` after the n_past() that came before. Afterwards logits() are those of the
+  // last.
   // Errors: kContextFull      nothing was evaluated.
   //         kInvalidArgument  a token is not in the vocabulary; nothing was evaluated.
   //         kNumeric          a NaN or infinity, with the layer; the batches before it stay.
   //         kCancelled        `interrupt` said so; the batches before it stay (n_past() tells).
   [[nodiscard]] Status evaluate(Span<const u32> tokens, Interrupt interrupt = {});
+
+  // The same for at most max_logits() tokens, keeping the logits of each: what a speculative step
+  // does. An error of any token is the error of all, and nothing was evaluated.
+  [[nodiscard]] Status evaluate_each(Span<const u32> tokens, Interrupt interrupt = {});
+  [[nodiscard]] u32 max_logits() const;
 
   // The same, handing the logits of every token to `sink` in order.
   class LogitsSink {
@@ -82,8 +89,11 @@ class Session {
   // Evaluates one token: what a decode step does.
   [[nodiscard]] Status decode(u32 token) { return evaluate({&token, 1}); }
 
-  // Logits [n_vocab] of the last evaluated token; empty before the first and after a rewind.
+  // Logits [n_vocab] of the last token, n_past() - 1. Empty before the first, and after a rewind to
+  // a token whose logits were not kept.
   [[nodiscard]] Span<const f32> logits() const;
+  // Those of the token at `pos`, where they are still kept; else empty.
+  [[nodiscard]] Span<const f32> logits_at(u32 pos) const;
 
   // Forgets positions >= n_past. Errors: kNotRewindable  n_past lies ahead.
   [[nodiscard]] Status rewind(u32 n_past);
@@ -97,19 +107,25 @@ class Session {
   [[nodiscard]] const Model& model() const;
 
   void set_trace(TraceSink* sink);
+  void set_profile(ProfileSink* sink);
 
  private:
   friend class Arena;
   explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch)
       : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
   [[nodiscard]] Status check(Span<const u32> tokens) const;
-  [[nodiscard]] Status run(Span<const u32> tokens, LogitsSink* sink, Interrupt interrupt);
+  // The logits that run() computes: of the last token, of each, or of each and handed to a sink.
+  [[nodiscard]] Status run(Span<const u32> tokens, bool each, LogitsSink* sink,
+                           Interrupt interrupt);
+  [[nodiscard]] Status run_logits(u32 n_token, bool each, LogitsSink* sink);
 
   Forward& forward_;
   Span<u32> tokens_;  // [n_ctx]
   u32 n_past_ = 0;
   u32 n_batch_;
-  bool has_logits_ = false;
+  // The logits that forward_ holds are those of positions [first_logits_, end_logits_).
+  u32 first_logits_ = 0;
+  u32 end_logits_ = 0;
 };
 
 }  // namespace lbm

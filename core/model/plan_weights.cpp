@@ -7,7 +7,7 @@
 namespace lbm {
 namespace {
 
-constexpr u64 kMinChunk = kMiB;
+constexpr u64 kMinChunk = 4 * kMiB;
 constexpr u64 kPlaceAlignment = 64;
 
 class WeightBinder {
@@ -93,7 +93,7 @@ class WeightBinder {
       TextBuffer<Error::kSubjectCapacity> subject;
       subject.print("{} ({})", name, traits.name);
       keep(fail(ErrorCode::kUnsupported,
-                "tensor type is not run by this build; use F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0")
+                "not a type for weights; quantize the original model again, as Q4_K_M or Q8_0")
                .about(subject.text())
                .at(out.file_offset));
       return false;
@@ -214,9 +214,9 @@ Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config
   for (const WeightPlacement& item : plan.placements) {
     plan.n_byte += align_up(item.n_byte, kPlaceAlignment);
     const DTypeTraits traits = dtype_traits(item.tensor.dtype);
-    plan.chunk_bytes =
-        max_u64(plan.chunk_bytes,
-                kTileRows * (item.tensor.dims[0] / traits.block_size * traits.block_bytes));
+    const u64 tile_rows_bytes =
+        kTileRows * (item.tensor.dims[0] / traits.block_size * traits.block_bytes);
+    plan.chunk_bytes = max_u64(plan.chunk_bytes, 2 * tile_rows_bytes);
   }
   return plan;
 }

@@ -3,7 +3,7 @@
 // Three steps, so that nothing is read before everything is known to fit:
 //   plan_weights    names -> tensors; type and shape of each checked; sizes summed. Reads no
 //   weight. place_weights   a place in memory for each read_weights    one pass through the file,
-//   in its order: read a chunk, hash it, repack it
+//   in its order: read a chunk, hash it, repack it, on all cores
 // Memory at its peak is the model plus one chunk.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "core/base/sha256.h"
 #include "core/format/model_file.h"
 #include "core/model/config.h"
+#include "core/platform.h"
 #include "core/tensor/dtype.h"
 
 namespace lbm {
@@ -100,10 +101,22 @@ struct ReadProgress {
   void* context = nullptr;
 };
 
-// Reads all tensors through `chunk` (plan.chunk_bytes long). When `hash` is given, every byte of
-// the file after the metadata passes through it, in order (the caller has hashed the metadata).
-// Errors: kNumeric  a scale is NaN or infinite, with the tensor.   kTruncated, kIo, kCancelled.
-[[nodiscard]] Status read_weights(const WeightPlan& plan, const ModelFile& file, ByteSource& source,
-                                  Span<u8> chunk, Sha256* hash, ReadProgress progress);
+// What read_weights works with.
+struct WeightReading {
+  ByteSource& source;
+  Workers& workers;
+  Span<u8> chunk;          // plan.chunk_bytes
+  Sha256* hash = nullptr;  // every byte of the file after the metadata passes through it, in order
+                           // (the caller has hashed the metadata)
+  ReadProgress progress = {};
+};
+
+// Reads all tensors into their places. The bytes that are hashed are the very bytes that are
+// repacked: each is read once.
+// Errors, of which the first in the order of the file is reported, whoever met it first:
+//   kNumeric  a scale is NaN or infinite, with the tensor and the row.   kTruncated, kIo  with the
+//   tensor.   kCancelled.
+[[nodiscard]] Status read_weights(const WeightPlan& plan, const ModelFile& file,
+                                  const WeightReading& with);
 
 }  // namespace lbm

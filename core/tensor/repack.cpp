@@ -1,135 +1,155 @@
 #include "core/tensor/repack.h"
 
-#include "core/tensor/blocks.h"
 #include "core/tensor/f16.h"
+#include "core/tensor/grid.h"
+#include "core/tensor/grid_blocks.h"
+#include "core/tensor/repack_rows.h"
 
 namespace lbm {
+
+// A transpose of 16 rows x 8 nibbles: two rows at a time make bytes, which are written one by one.
+void put_bits(const u32 (&rows)[kTileRows], u64 (&out)[8]) {
+  u8* bytes = reinterpret_cast<u8*>(out);
+  for (u32 row = 0; row < kTileRows; row += 2) {
+    const NibblePair pair = pair_nibbles(rows[row], rows[row + 1]);
+    for (u32 i = 0; i < 4; ++i) {
+      bytes[8 * (2 * i) + row / 2] = static_cast<u8>(pair.low >> (8 * i));
+      bytes[8 * (2 * i + 1) + row / 2] = static_cast<u8>(pair.high >> (8 * i));
+    }
+  }
+}
+
+u32 first_not_finite(const f16_bits (&scales)[kTileRows]) {
+  u32 n_bad = 0;
+  for (const f16_bits scale : scales) n_bad += f16_is_finite(scale) ? 0u : 1u;
+  if (n_bad == 0) return kTileRows;
+  u32 row = 0;
+  while (f16_is_finite(scales[row])) ++row;
+  return row;
+}
+
 namespace {
 
-// Element i of a block of 16 packed bytes: low halves first.
-u32 nibble_of(const u8* qs, u32 i) {
-  return i < 16 ? qs[i] & 15u : static_cast<u32>(qs[i - 16]) >> 4;
-}
-
-void put_nibbles(const u8* qs, u32 row, u8 (&out)[4][64]) {
-  for (u32 g = 0; g < 4; ++g) {
-    for (u32 j = 0; j < 4; ++j) {
-      const u32 low = nibble_of(qs, 8 * g + j);
-      const u32 high = nibble_of(qs, 8 * g + 4 + j);
-      out[g][4 * row + j] = static_cast<u8>(low | (high << 4));
-    }
-  }
-}
-
-void put_high_bits(const u8* qh, u32 row, u64* high) {
-  for (u32 c = 0; c < 8; ++c) {
-    const u64 four = (static_cast<u32>(qh[c / 2]) >> (4 * (c % 2))) & 15u;
-    high[c] |= four << (4 * row);
-  }
-}
-
-// One block of one row into its tile; false when a scale is not finite. The tile was cleared
-// before.
-bool put(const BlockQ4_0& block, u32 row, TileQ4_0& tile) {
-  tile.d[row] = block.d;
-  put_nibbles(block.qs, row, tile.nibbles);
-  return f16_is_finite(block.d);
-}
-bool put(const BlockQ4_1& block, u32 row, TileQ4_1& tile) {
-  tile.d[row] = block.d;
-  tile.m[row] = block.m;
-  put_nibbles(block.qs, row, tile.nibbles);
-  return f16_is_finite(block.d) && f16_is_finite(block.m);
-}
-bool put(const BlockQ5_0& block, u32 row, TileQ5_0& tile) {
-  tile.d[row] = block.d;
-  put_nibbles(block.qs, row, tile.nibbles);
-  put_high_bits(block.qh, row, tile.high);
-  return f16_is_finite(block.d);
-}
-bool put(const BlockQ5_1& block, u32 row, TileQ5_1& tile) {
-  tile.d[row] = block.d;
-  tile.m[row] = block.m;
-  put_nibbles(block.qs, row, tile.nibbles);
-  put_high_bits(block.qh, row, tile.high);
-  return f16_is_finite(block.d) && f16_is_finite(block.m);
-}
-bool put(const BlockQ8_0& block, u32 row, TileQ8_0& tile) {
-  tile.d[row] = block.d;
-  for (u32 c = 0; c < 8; ++c) __builtin_memcpy(&tile.q[c][4 * row], &block.qs[4 * c], 4);
-  return f16_is_finite(block.d);
-}
-
 template <class Block, class Tile>
-Status repack_blocks(Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> out) {
-  const u64 n_block = n_col / 32;
-  for (u64 b = 0; b < n_block; ++b) {
-    Tile tile = {};
-    for (u32 row = 0; row < n_row; ++row) {
-      Block block;
-      __builtin_memcpy(&block, rows.data() + (row * n_block + b) * sizeof(Block), sizeof(Block));
-      if (!put(block, row, tile)) {
-        return fail(ErrorCode::kNumeric, "a weight scale is NaN or infinite, row in tile")
-            .with(row);
-      }
-    }
-    __builtin_memcpy(out.data() + b * sizeof(Tile), &tile, sizeof(Tile));
+void fill_low(RowBlocks<Block> at, Tile& tile) {
+  for (u32 row = 0; row < kTileRows; ++row) {
+    const Block& block = *at[row];
+    tile.d[row] = block.d;
+    if constexpr (requires { tile.m; }) tile.m[row] = block.m;
+    put_nibbles(block.qs, row, tile.nibbles);
   }
-  return {};
+}
+// The types with a fifth bit.
+template <class Block, class Tile>
+void fill_high(RowBlocks<Block> at, Tile& tile) {
+  fill_low<Block>(at, tile);
+  u32 high[kTileRows];
+  for (u32 row = 0; row < kTileRows; ++row) high[row] = load_word(at[row]->qh);
+  put_bits(high, tile.bits);
 }
 
-// Plain element types: [column][row].
+void fill_q8(RowBlocks<BlockQ8_0> at, TileQ8_0& tile) {
+  for (u32 row = 0; row < kTileRows; ++row) {
+    const BlockQ8_0& block = *at[row];
+    tile.d[row] = block.d;
+    for (u32 c = 0; c < 8; ++c) __builtin_memcpy(&tile.q[c][4 * row], &block.qs[4 * c], 4);
+  }
+}
+
+void fill_mxfp4(RowBlocks<BlockMXFP4> at, TileMXFP4& tile) {
+  for (u32 row = 0; row < kTileRows; ++row) {
+    const BlockMXFP4& block = *at[row];
+    tile.e[row] = block.e;
+    put_nibbles(block.qs, row, tile.nibbles);
+  }
+}
+
+template <class Tile>
+u32 bad_row(const Tile& tile) {
+  u32 bad = first_not_finite(tile.d);
+  if constexpr (requires { tile.m; }) {
+    const u32 bad_min = first_not_finite(tile.m);
+    bad = bad_min < bad ? bad_min : bad;
+  }
+  return bad;
+}
+
+u32 bad_row_mxfp4(const TileMXFP4& tile) {
+  constexpr u8 kNotANumber = 0xff;
+  u32 row = 0;
+  while (row < kTileRows && tile.e[row] != kNotANumber) ++row;
+  return row;
+}
+
+// Plain element types: [column][row]. A square of 4 columns of 4 rows at a time, in registers.
+void transpose_square(const u8* const* at, u8* out, u32 /* element of 4 bytes */) {
+  u32 w[4][4];
+  for (u32 row = 0; row < 4; ++row) __builtin_memcpy(w[row], at[row], 16);
+  for (u32 col = 0; col < 4; ++col) {
+    const u32 column[4] = {w[0][col], w[1][col], w[2][col], w[3][col]};
+    __builtin_memcpy(out + col * kTileRows * 4, column, 16);
+  }
+}
+void transpose_square(const u8* const* at, u8* out, u16 /* element of 2 bytes */) {
+  constexpr u64 kEven = 0x0000ffff0000ffffull;
+  const u64 r0 = load_two_words(at[0]);
+  const u64 r1 = load_two_words(at[1]);
+  const u64 r2 = load_two_words(at[2]);
+  const u64 r3 = load_two_words(at[3]);
+  const u64 a0 = (r0 & kEven) | ((r1 & kEven) << 16);  // columns 0 and 2 of rows 0 and 1
+  const u64 a1 = ((r0 >> 16) & kEven) | (r1 & ~kEven);
+  const u64 b0 = (r2 & kEven) | ((r3 & kEven) << 16);
+  const u64 b1 = ((r2 >> 16) & kEven) | (r3 & ~kEven);
+  const u64 columns[4] = {(a0 & 0xffffffffu) | (b0 << 32), (a1 & 0xffffffffu) | (b1 << 32),
+                          (a0 >> 32) | (b0 & ~0xffffffffull), (a1 >> 32) | (b1 & ~0xffffffffull)};
+  for (u32 col = 0; col < 4; ++col) __builtin_memcpy(out + col * kTileRows * 2, &columns[col], 8);
+}
+
 template <class Element>
-Status transpose(Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> out) {
-  __builtin_memset(out.data(), 0, out.size());
-  for (u32 row = 0; row < n_row; ++row) {
-    const u8* in = rows.data() + row * n_col * sizeof(Element);
-    u8* to = out.data() + row * sizeof(Element);
-    for (u64 col = 0; col < n_col; ++col) {
-      __builtin_memcpy(to + col * kTileRows * sizeof(Element), in + col * sizeof(Element),
+void transpose(Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> out) {
+  static constexpr u8 kZeros[4 * sizeof(Element)] = {};
+  const u64 n_square = n_col / 4;
+  const u64 row_bytes = n_col * sizeof(Element);
+  for (u64 square = 0; square < n_square; ++square) {
+    const u8* at[kTileRows];
+    for (u32 row = 0; row < kTileRows; ++row)
+      at[row] = row < n_row ? rows.data() + row * row_bytes + square * 4 * sizeof(Element) : kZeros;
+    u8* to = out.data() + square * 4 * kTileRows * sizeof(Element);
+    for (u32 row = 0; row < kTileRows; row += 4)
+      transpose_square(at + row, to + row * sizeof(Element), Element{});
+  }
+  for (u64 col = n_square * 4; col < n_col; ++col) {
+    for (u32 row = 0; row < kTileRows; ++row) {
+      __builtin_memcpy(out.data() + (col * kTileRows + row) * sizeof(Element),
+                       row < n_row ? rows.data() + row * row_bytes + col * sizeof(Element) : kZeros,
                        sizeof(Element));
     }
   }
+}
+
+// Types that are expanded where they are multiplied: [block][row], unchanged.
+Status interleave(DType type, Span<const u8> rows, u32 n_row, Span<u8> out) {
+  const usize n_byte = dtype_traits(type).block_bytes;
+  const usize n_block = out.size() / n_byte / kTileRows;
+  for (usize b = 0; b < n_block; ++b) {
+    u8* to = out.data() + b * n_byte * kTileRows;
+    for (u32 row = 0; row < n_row; ++row, to += n_byte) {
+      const u8* block = rows.data() + (row * n_block + b) * n_byte;
+      if (!grid_scale_is_finite(type, block)) return scale_error(row);
+      __builtin_memcpy(to, block, n_byte);
+    }
+    __builtin_memset(to, 0, n_byte * (kTileRows - n_row));
+  }
   return {};
 }
 
-// The values of row `lane`, block by block. `kOffset` is what the type subtracts from its unsigned
-// elements.
-template <class Tile, i32 kOffset, bool kHasHigh, bool kHasMin>
-void expand_nibble_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
-  for (u64 b = 0; b < n_col / 32; ++b) {
-    Tile tile;
-    __builtin_memcpy(&tile, bytes + b * sizeof(Tile), sizeof(Tile));
-    const f32 d = f16_to_f32(tile.d[lane]);
-    for (u32 k = 0; k < 32; ++k) {
-      const u32 packed = tile.nibbles[k / 8][4 * lane + k % 4];
-      u32 q = (k / 4) % 2 == 0 ? packed & 15u : packed >> 4;
-      if constexpr (kHasHigh)
-        q |= static_cast<u32>((tile.high[k / 4] >> (4 * lane + k % 4)) & 1u) << 4;
-      f32 value = d * static_cast<f32>(static_cast<i32>(q) - kOffset);
-      if constexpr (kHasMin) value = value + f16_to_f32(tile.m[lane]);
-      out[b * 32 + k] = value;
-    }
-  }
+template <class Block, class Tile>
+Status repack_low(Span<const u8> rows, u32 n_row, Span<u8> out) {
+  return repack_blocks<Block, Tile>(rows, n_row, out, fill_low<Block, Tile>, bad_row<Tile>);
 }
-
-void expand_q8_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
-  for (u64 b = 0; b < n_col / 32; ++b) {
-    TileQ8_0 tile;
-    __builtin_memcpy(&tile, bytes + b * sizeof(tile), sizeof(tile));
-    const f32 d = f16_to_f32(tile.d[lane]);
-    for (u32 k = 0; k < 32; ++k)
-      out[b * 32 + k] = d * static_cast<f32>(tile.q[k / 4][4 * lane + k % 4]);
-  }
-}
-
-template <f32 (*kConvert)(u16)>
-void expand_half_row(const u8* bytes, u32 lane, u64 n_col, f32* out) {
-  for (u64 col = 0; col < n_col; ++col) {
-    u16 bits = 0;
-    __builtin_memcpy(&bits, bytes + (col * kTileRows + lane) * 2, 2);
-    out[col] = kConvert(bits);
-  }
+template <class Block, class Tile>
+Status repack_high(Span<const u8> rows, u32 n_row, Span<u8> out) {
+  return repack_blocks<Block, Tile>(rows, n_row, out, fill_high<Block, Tile>, bad_row<Tile>);
 }
 
 }  // namespace
@@ -143,37 +163,24 @@ u64 tile_bytes(DType type, u64 n_col) {
 Status repack_tile(DType type, Span<const u8> rows, u32 n_row, u64 n_col, Span<u8> tile) {
   LBM_CHECK(n_row >= 1 && n_row <= kTileRows && tile.size() == tile_bytes(type, n_col));
   LBM_CHECK(rows.size() == tile.size() / kTileRows * n_row);
+  LBM_CHECK(reinterpret_cast<uintptr_t>(tile.data()) % alignof(u64) == 0);
   switch (type) {
-    case DType::kF32: return transpose<u32>(rows, n_row, n_col, tile);
+    case DType::kF32: transpose<u32>(rows, n_row, n_col, tile); return {};
     case DType::kF16:
-    case DType::kBF16: return transpose<u16>(rows, n_row, n_col, tile);
-    case DType::kQ4_0: return repack_blocks<BlockQ4_0, TileQ4_0>(rows, n_row, n_col, tile);
-    case DType::kQ4_1: return repack_blocks<BlockQ4_1, TileQ4_1>(rows, n_row, n_col, tile);
-    case DType::kQ5_0: return repack_blocks<BlockQ5_0, TileQ5_0>(rows, n_row, n_col, tile);
-    case DType::kQ5_1: return repack_blocks<BlockQ5_1, TileQ5_1>(rows, n_row, n_col, tile);
-    case DType::kQ8_0: return repack_blocks<BlockQ8_0, TileQ8_0>(rows, n_row, n_col, tile);
-    default:
-      return fail(ErrorCode::kUnsupported, "no tile layout for this type")
-          .about(dtype_traits(type).name);
+    case DType::kBF16: transpose<u16>(rows, n_row, n_col, tile); return {};
+    case DType::kQ4_0:
+    case DType::kIQ4_NL: return repack_low<BlockQ4_0, TileQ4_0>(rows, n_row, tile);
+    case DType::kQ4_1: return repack_low<BlockQ4_1, TileQ4_1>(rows, n_row, tile);
+    case DType::kQ5_0: return repack_high<BlockQ5_0, TileQ5_0>(rows, n_row, tile);
+    case DType::kQ5_1: return repack_high<BlockQ5_1, TileQ5_1>(rows, n_row, tile);
+    case DType::kQ8_0:
+      return repack_blocks<BlockQ8_0, TileQ8_0>(rows, n_row, tile, fill_q8, bad_row<TileQ8_0>);
+    case DType::kMXFP4:
+      return repack_blocks<BlockMXFP4, TileMXFP4>(rows, n_row, tile, fill_mxfp4, bad_row_mxfp4);
+    default: break;
   }
-}
-
-void dequantize_tile_row(DType type, const u8* tile, u32 lane, u64 n_col, f32* out) {
-  LBM_CHECK(lane < kTileRows);
-  switch (type) {
-    case DType::kF32:
-      for (u64 col = 0; col < n_col; ++col)
-        __builtin_memcpy(&out[col], tile + (col * kTileRows + lane) * 4, 4);
-      break;
-    case DType::kF16: expand_half_row<f16_to_f32>(tile, lane, n_col, out); break;
-    case DType::kBF16: expand_half_row<bf16_to_f32>(tile, lane, n_col, out); break;
-    case DType::kQ4_0: expand_nibble_row<TileQ4_0, 8, false, false>(tile, lane, n_col, out); break;
-    case DType::kQ4_1: expand_nibble_row<TileQ4_1, 0, false, true>(tile, lane, n_col, out); break;
-    case DType::kQ5_0: expand_nibble_row<TileQ5_0, 16, true, false>(tile, lane, n_col, out); break;
-    case DType::kQ5_1: expand_nibble_row<TileQ5_1, 0, true, true>(tile, lane, n_col, out); break;
-    case DType::kQ8_0: expand_q8_row(tile, lane, n_col, out); break;
-    default: panic("dequantize_tile_row: no tile layout", __FILE__, __LINE__);
-  }
+  return is_grid_type(type) ? interleave(type, rows, n_row, tile)
+                            : repack_superblocks(type, rows, n_row, tile);
 }
 
 }  // namespace lbm

@@ -12,9 +12,10 @@ namespace lbm {
 // type.
 [[nodiscard]] u64 tile_bytes(DType type, u64 n_col);
 
-// Repacks n_row <= 16 file rows that stand one after the other in `rows` into one tile. Missing
-// rows become zeros. Errors: kNumeric  a scale is NaN or infinite; `value` is the row within the
-// tile.
+// Repacks n_row <= 16 file rows that stand one after the other in `rows` (anywhere) into one tile
+// (aligned to 8 bytes). Missing rows become zeros.
+// Errors: kNumeric      a scale is NaN or infinite; `value` is the row within the tile.
+//         kUnsupported  not a type of weights.
 [[nodiscard]] Status repack_tile(DType type, Span<const u8> rows, u32 n_row, u64 n_col,
                                  Span<u8> tile);
 

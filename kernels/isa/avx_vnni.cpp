@@ -12,8 +12,11 @@ namespace {
 #include "core/tensor/f16.inl.h"
 #include "kernels/simd/avx_vnni.inl.h"
 #include "kernels/loads.inl.h"
+#include "kernels/sources.inl.h"
 #include "kernels/matmul.inl.h"
+#include "kernels/plain.inl.h"
 #include "kernels/vector_ops.inl.h"
+#include "kernels/kv_types.inl.h"
 #include "kernels/attention.inl.h"
 #include "kernels/table.inl.h"
 

@@ -1,4 +1,5 @@
-// The kernel tables of this build, one per file of kernels/isa.
+// The kernel tables of this build, one per file of kernels/isa, and the functions that no vocabulary
+// stands behind.
 #pragma once
 
 #include "kernels/kernel_table.h"
@@ -11,6 +12,14 @@ extern const KernelTable kTable_swar;
 extern const KernelTable kTable_avx2;
 extern const KernelTable kTable_avx_vnni;
 extern const KernelTable kTable_avx512;
+extern const KernelTable kTable_amx;
+void sha256_blocks_sha_ni(u32* state, const u8* blocks, usize n_block);
+#endif
+#if defined(__wasm__)
+extern const KernelTable kTable_wasm_simd;
+// A module either fits its engine or is refused as a whole, so this one is linked only into modules
+// for engines with relaxed SIMD; in the others its address is null.
+[[gnu::weak]] extern const KernelTable kTable_wasm_relaxed;
 #endif
 
 }  // namespace lbm

@@ -2,7 +2,7 @@
 //
 // maddubs multiplies unsigned by signed bytes and adds pairs into i16 with saturation, so every use
 // proves that it can not saturate (R7): unsigned weights below 16: 2 * 15 * 127 = 3,810 a pair, 8
-// sums 30,480; below 32: 7,874, 4 sums 31,496; signed weights as |w| times the activation with w's
+// sums 30,480; below 32: 7,874, 4 sums 31,496; below 64: 16,002, 2 sums 32,004; signed weights as |w| times the activation with w's
 // sign: 2 * 128 * 127 = 32,512.
 
 constexpr u32 kPart = 8;
@@ -10,11 +10,12 @@ constexpr u32 kPart = 8;
 #include "kernels/simd/ymm.inl.h"
 
 constexpr u32 kDecodeTiles = 1;
-constexpr u32 kPrefillTiles = 1;
-constexpr u32 kPrefillTokens = 4;
+constexpr u32 kPanelTiles = 1;
+constexpr u32 kPanelTokens = 4;
+constexpr u32 kPlainTokens = 4;
 
-constexpr u32 kQuadsPerSum4 = 8;
-constexpr u32 kQuadsPerSum5 = 4;
+template <u32 kLargest>
+constexpr u32 kQuadsPerSum = kLargest <= 15 ? 8 : kLargest <= 31 ? 4 : 2;
 struct SmallSum {
   __m256i part[2];  // i16
 };
@@ -40,3 +41,11 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   }
   return acc;
 }
+
+constexpr PanelForm kPanelForm = PanelForm::kAsUnpacked;
+constexpr bool kMatrixUnit = false;
+template <i32 kOffset>
+LBM_LANE W64 w_to_panel(W64 w) {
+  return w;
+}
+LBM_LANE I32x16 raised_add(I32x16 acc, W64, X4) { return acc; }

@@ -10,8 +10,11 @@ constexpr u32 kPart = 16;
 #include "kernels/simd/lanes.inl.h"
 
 constexpr u32 kDecodeTiles = 1;
-constexpr u32 kPrefillTiles = 1;
-constexpr u32 kPrefillTokens = 8;
+// 12 sums and 12 running accumulators, 2 vectors of weights: 26 of 32 registers, and 8 loads for 12
+// multiply-adds.
+constexpr u32 kPanelTiles = 2;
+constexpr u32 kPanelTokens = 6;
+constexpr u32 kPlainTokens = 8;
 
 // The forms with a (full) mask: without one gcc 12 warns about its own header (its bug 105593).
 constexpr __mmask16 kAllLanes = 0xffff;
@@ -33,10 +36,23 @@ LBM_LANE W64 w_low_nibbles(W64 w) { return {_mm512_and_si512(w.bytes, _mm512_set
 LBM_LANE W64 w_high_nibbles(W64 w) {
   return {_mm512_and_si512(_mm512_srli_epi16(w.bytes, 4), _mm512_set1_epi8(15))};
 }
-LBM_LANE W64 w_add_fifth_bit(W64 w, u64 bits) {
-  return {
-      _mm512_mask_add_epi8(w.bytes, static_cast<__mmask64>(bits), w.bytes, _mm512_set1_epi8(16))};
+template <u32 kIndex>
+LBM_LANE W64 w_two_bits(W64 w) {
+  return {_mm512_and_si512(_mm512_srli_epi16(w.bytes, 2 * kIndex), _mm512_set1_epi8(3))};
 }
+template <u32 kValue>
+LBM_LANE W64 w_add_bit(W64 w, u64 bits) {
+  return {_mm512_mask_add_epi8(w.bytes, static_cast<__mmask64>(bits), w.bytes,
+                               _mm512_set1_epi8(kValue))};
+}
+LBM_LANE W64 w_join(W64 nibbles, W64 two_bits) {
+  return {_mm512_or_si512(nibbles.bytes, _mm512_slli_epi16(two_bits.bytes, 4))};
+}
+LBM_LANE W64 w_lookup(W64 nibbles, const i8* table) {
+  const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_maskz_broadcast_i32x4(kAllLanes, t), nibbles.bytes)};
+}
+LBM_LANE void w_store(void* p, W64 w) { _mm512_storeu_si512(p, w.bytes); }
 
 struct X4 {
   __m512i q;  // the four activations in every lane
@@ -47,8 +63,8 @@ LBM_LANE X4 x_load(const i8* q) {
   return {_mm512_set1_epi32(four)};
 }
 
-constexpr u32 kQuadsPerSum4 = 8;
-constexpr u32 kQuadsPerSum5 = 8;
+template <u32 kLargest>
+constexpr u32 kQuadsPerSum = 8;
 struct SmallSum {
   __m512i lanes;
 };

@@ -6,11 +6,12 @@ constexpr u32 kPart = 8;
 #include "kernels/simd/ymm.inl.h"
 
 constexpr u32 kDecodeTiles = 1;
-constexpr u32 kPrefillTiles = 1;
-constexpr u32 kPrefillTokens = 4;
+constexpr u32 kPanelTiles = 1;
+constexpr u32 kPanelTokens = 4;
+constexpr u32 kPlainTokens = 4;
 
-constexpr u32 kQuadsPerSum4 = 8;
-constexpr u32 kQuadsPerSum5 = 8;
+template <u32 kLargest>
+constexpr u32 kQuadsPerSum = 8;
 struct SmallSum {
   __m256i part[2];
 };
@@ -28,6 +29,21 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
     const __m256i raised = _mm256_xor_si256(w.part[i], top);
     acc.part[i] = __builtin_bit_cast(
         IPart, _mm256_dpbusd_avx_epi32(__builtin_bit_cast(__m256i, acc.part[i]), raised, x.q));
+  }
+  return acc;
+}
+
+constexpr PanelForm kPanelForm = PanelForm::kRaised;
+constexpr bool kMatrixUnit = false;
+template <i32 kOffset>
+LBM_LANE W64 w_to_panel(W64 w) {
+  const __m256i up = _mm256_set1_epi8(static_cast<char>(128 - kOffset));
+  return {{_mm256_add_epi8(w.part[0], up), _mm256_add_epi8(w.part[1], up)}};
+}
+LBM_LANE I32x16 raised_add(I32x16 acc, W64 w, X4 x) {
+  for (u32 i = 0; i < 2; ++i) {
+    acc.part[i] = __builtin_bit_cast(
+        IPart, _mm256_dpbusd_avx_epi32(__builtin_bit_cast(__m256i, acc.part[i]), w.part[i], x.q));
   }
   return acc;
 }

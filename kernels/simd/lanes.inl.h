@@ -8,9 +8,18 @@
 typedef float FPart __attribute__((vector_size(4 * kPart)));
 typedef int IPart __attribute__((vector_size(4 * kPart)));
 typedef unsigned short HPart __attribute__((vector_size(2 * kPart)));
+typedef unsigned char BPart __attribute__((vector_size(kPart)));
+typedef signed char SPart __attribute__((vector_size(kPart)));
 
 constexpr u32 kLanes = 16;
 constexpr u32 kParts = kLanes / kPart;
+
+// What the elements of a panel (kernels/matmul.inl.h) are turned into.
+enum class PanelForm : u8 {
+  kAsUnpacked,  // unsigned ones stay so, with the bounds of their type; signed ones too
+  kRaised,      // value + 128, unsigned
+  kSigned,      // the value, signed
+};
 
 struct F32x16 {
   FPart part[kParts];
@@ -23,9 +32,11 @@ struct I32x16 {
 // A function of whole lanes in terms of one hardware vector.
 #define LBM_EACH_PART _Pragma("GCC unroll 16") for (u32 i = 0; i < kParts; ++i)
 
+// `value - 0` is value for every value, -0 included, so it compiles to a broadcast; `value + 0` is
+// not, and would be an addition.
 LBM_LANE F32x16 f_splat(f32 value) {
   F32x16 r;
-  LBM_EACH_PART r.part[i] = FPart{} + value;
+  LBM_EACH_PART r.part[i] = value - FPart{};
   return r;
 }
 LBM_LANE I32x16 i_splat(i32 value) {
@@ -96,6 +107,48 @@ LBM_LANE I32x16 i_shift_left(I32x16 a) {
   LBM_EACH_PART a.part[i] = a.part[i] << kBits;
   return a;
 }
+// One byte of each lane, as scales stand beside the elements of a tile.
+typedef unsigned long long Bytes16 __attribute__((vector_size(16)));
+LBM_LANE Bytes16 b_load(const void* p) {
+  Bytes16 b;
+  __builtin_memcpy(&b, p, sizeof(b));
+  return b;
+}
+LBM_LANE Bytes16 b_low_nibbles(Bytes16 b) { return b & 0x0f0f0f0f0f0f0f0full; }
+LBM_LANE Bytes16 b_high_nibbles(Bytes16 b) { return (b >> 4) & 0x0f0f0f0f0f0f0f0full; }
+// Bits `shift` and `shift` + 1 of each byte.
+LBM_LANE Bytes16 b_two_bits(Bytes16 b, u32 shift) { return (b >> shift) & 0x0303030303030303ull; }
+LBM_LANE I32x16 i_from_bytes(Bytes16 b) {
+  u8 byte[kLanes];
+  __builtin_memcpy(byte, &b, sizeof(byte));
+  I32x16 r;
+  LBM_EACH_PART {
+    BPart part;
+    __builtin_memcpy(&part, byte + i * kPart, sizeof(part));
+    r.part[i] = __builtin_convertvector(part, IPart);
+  }
+  return r;
+}
+LBM_LANE I32x16 i_from_signed_bytes(Bytes16 b) {
+  i8 byte[kLanes];
+  __builtin_memcpy(byte, &b, sizeof(byte));
+  I32x16 r;
+  LBM_EACH_PART {
+    SPart part;
+    __builtin_memcpy(&part, byte + i * kPart, sizeof(part));
+    r.part[i] = __builtin_convertvector(part, IPart);
+  }
+  return r;
+}
+
+// The low byte of each lane.
+LBM_LANE void i_store_bytes(i8* p, I32x16 v) {
+  LBM_EACH_PART {
+    const SPart part = __builtin_convertvector(v.part[i], SPart);
+    __builtin_memcpy(p + i * kPart, &part, sizeof(part));
+  }
+}
+
 LBM_LANE I32x16 f_bits(F32x16 a) { return __builtin_bit_cast(I32x16, a); }
 LBM_LANE F32x16 f_from_bits(I32x16 a) { return __builtin_bit_cast(F32x16, a); }
 // One conversion, round to nearest even.
@@ -111,6 +164,24 @@ LBM_LANE f32 fold(F32x16 v) {
   __builtin_memcpy(lane, &v, sizeof(v));
   for (u32 width = kLanes / 2; width != 0; width /= 2) {
     for (u32 i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
+  }
+  return lane[0];
+}
+// The same tree over integers, where the order does not matter.
+LBM_LANE i32 i_fold_add(I32x16 v) {
+  i32 lane[kLanes];
+  __builtin_memcpy(lane, &v, sizeof(v));
+  for (u32 width = kLanes / 2; width != 0; width /= 2) {
+    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
+  }
+  return lane[0];
+}
+LBM_LANE i32 i_fold_max(I32x16 v) {
+  i32 lane[kLanes];
+  __builtin_memcpy(lane, &v, sizeof(v));
+  for (u32 width = kLanes / 2; width != 0; width /= 2) {
+    for (u32 i = 0; i < width; ++i)
+      lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
   }
   return lane[0];
 }

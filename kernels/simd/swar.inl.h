@@ -10,6 +10,7 @@
 // (small_finish).
 //   4-bit weights: 2 * 15 * 127 = 3,810 per multiplication; 8 of them (4 column groups) 30,480.
 //   5-bit weights: 7,874; 4 of them (2 column groups) 31,496.
+//   6-bit weights: 16,002; 2 of them (1 column group) 32,004.
 //   8-bit weights: 2 * 128 * 127 = 32,512; one.
 
 constexpr u32 kPart = 4;
@@ -25,13 +26,13 @@ LBM_LANE Vector gather_lanes(Lane (&lane)[kLanes]) {
   return v;
 }
 
-// f16 lanes in integer arithmetic; only subnormal halves and zero take the general formula. Finite
-// halves only.
+// f16 lanes in integer arithmetic; halves with the smallest exponent or the largest (subnormal, zero;
+// infinite, NaN) take the general formula.
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   u32 lane[kLanes];
   for (u32 i = 0; i < kLanes; ++i) {
     const u32 half = p[i];
-    lane[i] = (half & 0x7c00) != 0
+    lane[i] = ((half + 0x400) & 0x7800) != 0
                   ? ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + 0x38000000u)
                   : __builtin_bit_cast(u32, f16_to_f32(static_cast<u16>(half)));
   }
@@ -44,8 +45,9 @@ LBM_LANE void f_store_f16(u16* p, F32x16 v) {
 }
 
 constexpr u32 kDecodeTiles = 4;
-constexpr u32 kPrefillTiles = 2;
-constexpr u32 kPrefillTokens = 4;
+constexpr u32 kPanelTiles = 2;
+constexpr u32 kPanelTokens = 4;
+constexpr u32 kPlainTokens = 4;
 
 constexpr u32 kPairs = 8;  // 64-bit words of two rows each
 constexpr u64 kEvenBytes = 0x00ff00ff00ff00ffu;
@@ -67,15 +69,32 @@ LBM_LANE W64 w_high_nibbles(W64 w) {
   for (u64& p : w.pair) p = (p >> 4) & 0x0f0f0f0f0f0f0f0fu;
   return w;
 }
-LBM_LANE W64 w_add_fifth_bit(W64 w, u64 bits) {
+template <u32 kIndex>
+LBM_LANE W64 w_two_bits(W64 w) {
+  for (u64& p : w.pair) p = (p >> (2 * kIndex)) & 0x0303030303030303u;
+  return w;
+}
+template <u32 kValue>
+LBM_LANE W64 w_add_bit(W64 w, u64 bits) {
   for (u32 i = 0; i < kPairs; ++i) {
     // One byte of the mask to 8 bytes, each keeping its own bit; adding 0x7f moves any set bit to
     // bit 7, without a carry.
     const u64 own = (((bits >> (8 * i)) & 0xff) * 0x0101010101010101u) & 0x8040201008040201u;
-    w.pair[i] |= ((own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+    w.pair[i] |= ((own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) / (0x80 / kValue);
   }
   return w;
 }
+LBM_LANE W64 w_join(W64 nibbles, W64 two_bits) {
+  for (u32 i = 0; i < kPairs; ++i) nibbles.pair[i] |= two_bits.pair[i] << 4;
+  return nibbles;
+}
+LBM_LANE W64 w_lookup(W64 nibbles, const i8* table) {
+  u8 byte[64];
+  __builtin_memcpy(byte, &nibbles, sizeof(byte));
+  for (u8& b : byte) b = static_cast<u8>(table[b]);
+  return w_load(byte);
+}
+LBM_LANE void w_store(void* p, W64 w) { __builtin_memcpy(p, &w, sizeof(w)); }
 
 struct X4 {
   u64 even;  // q[2] + q[0] 2^16
@@ -86,8 +105,8 @@ LBM_LANE X4 x_load(const i8* q) {
   return {wide(q[2]) + (wide(q[0]) << 16), wide(q[3]) + (wide(q[1]) << 16)};
 }
 
-constexpr u32 kQuadsPerSum4 = 4;
-constexpr u32 kQuadsPerSum5 = 2;
+template <u32 kLargest>
+constexpr u32 kQuadsPerSum = kLargest <= 15 ? 4 : kLargest <= 31 ? 2 : 1;
 struct SmallSum {
   u64 pair[kPairs];
 };
@@ -122,3 +141,11 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
   }
   return gather_lanes<I32x16>(lane);
 }
+
+constexpr PanelForm kPanelForm = PanelForm::kAsUnpacked;
+constexpr bool kMatrixUnit = false;
+template <i32 kOffset>
+LBM_LANE W64 w_to_panel(W64 w) {
+  return w;
+}
+LBM_LANE I32x16 raised_add(I32x16 acc, W64, X4) { return acc; }

@@ -1,90 +1,13 @@
 // generate() and the conversation over it, with a model made here (tiny_model.h).
 #include "core/chat/conversation.h"
 
-#include "core/chat/engine.h"
 #include "core/chat/printable.h"
-#include "tests/chat/scripted_host.h"
-#include "tests/chat/tiny_model.h"
-#include "tests/test.h"
+#include "tests/chat/tiny_chat.h"
 
 using namespace lbm;
 using namespace lbm::test;
 
 namespace {
-
-// Keeps tokens and text of an answer; can refuse text.
-class Answer final : public GenerateSink {
- public:
-  static constexpr u32 kMax = 512;
-
-  void on_token(u32 id) override {
-    if (n_id < kMax) ids[n_id++] = id;
-  }
-  bool on_text(Str utf8) override {
-    if (n_text + utf8.size() > room) return false;
-    __builtin_memcpy(text + n_text, utf8.data(), utf8.size());
-    n_text += utf8.size();
-    return true;
-  }
-  [[nodiscard]] Str str() const { return {text, n_text}; }
-
-  u32 ids[kMax];
-  u32 n_id = 0;
-  char text[4 * kMax];
-  usize n_text = 0;
-  usize room = sizeof(text);
-};
-
-// Says stop at the n-th question.
-struct StopAfter {
-  u32 n_left;
-  static bool asked(void* self) {
-    u32& n = static_cast<StopAfter*>(self)->n_left;
-    if (n == 0) return true;
-    --n;
-    return false;
-  }
-  Session::Interrupt interrupt() { return {asked, this}; }
-};
-
-// A loaded tiny model with all that an answer needs.
-struct Chat {
-  ArrayPages pages{test_memory()};
-  SingleWorker worker;
-  TickingClock clock;
-  Engine engine{pages, worker, *find_kernel_table(CpuFeatures(), "scalar")};
-  Arena arena;
-  Sampler* sampler = nullptr;
-  Conversation* conversation = nullptr;
-
-  explicit Chat(u32 n_ctx = 0, u32 n_batch = 32) {
-    static u8 bytes[kTinyModelBytes];
-    BufferSource source(make_tiny_model(bytes));
-    EngineOptions options;
-    options.n_ctx = n_ctx;
-    options.n_batch = n_batch;
-    REQUIRE(engine.load(source, "tiny", options, nullptr).ok());
-    arena.add_range(pages.take(2 * kMiB, "test").value());
-    sampler = Sampler::create(arena, kTinyVocab).value();
-    SamplerParams params;
-    params.temperature = 0;
-    sampler->set_params(params);
-    conversation = Conversation::create(arena, 64 * kKiB).value();
-  }
-  [[nodiscard]] Generator with() {
-    return {engine.session(), engine.tokenizer(), *sampler, clock, engine.turn_arena(), nullptr};
-  }
-  Result<GenerateStats> say(Str text, const GenerateOptions& options, Answer& answer,
-                            Session::Interrupt interrupt = {}) {
-    return conversation->say(with(), engine.chat_template(), text, options, answer, interrupt);
-  }
-};
-
-GenerateOptions at_most(u32 n_token) {
-  GenerateOptions options;
-  options.max_tokens = n_token;
-  return options;
-}
 
 constexpr u32 kPrompt[] = {257, 'h', 'e', 'l', 'l', 'o', 258};
 

@@ -162,6 +162,72 @@ TEST_CASE("repl: a conversation, its statistics and its digest", "[chat]") {
   CHECK(output.slice(first, 9 + 64) == output.slice(second, 9 + 64));
 }
 
+// The text from the last `label` to the end of its line.
+static Str last_line(const Machine& m, Str label) {
+  const Str output = m.console.output();
+  usize at = output.find(label);
+  for (usize next = at; next != Str::kNone; next = output.find(label, next + 1)) at = next;
+  if (at == Str::kNone) return {};
+  return output.slice(at, output.find("\n", at) - at);
+}
+
+TEST_CASE("repl: /bench measures behind the conversation and leaves it as it was", "[chat]") {
+  const char* const typed[] = {"hi\nand again\n/exit\n", "hi\n/bench\nand again\n/exit\n"};
+  char records[2][2][160] = {};
+  for (u32 i = 0; i < 2; ++i) {
+    Machine m;
+    m.add_model("tiny.gguf");
+    m.host.set_config("temp=0\nmax_tokens=5\ndigest=1\n");
+    m.console.type(typed[i]);
+    m.run();
+    CHECK(m.console.has_line("[bench] prefill=64 prefill_tok_s=") == (i == 1));
+    const Str lines[] = {last_line(m, "[digest] "), last_line(m, " evaluated=")};
+    for (u32 k = 0; k < 2; ++k) {
+      // Times differ: of the statistics, only how many tokens had to be evaluated.
+      const Str kept = k == 0 ? lines[k] : lines[k].first(lines[k].find(" prefill_tok_s="));
+      REQUIRE(!kept.empty());
+      REQUIRE(kept.size() < sizeof(records[i][k]));
+      __builtin_memcpy(records[i][k], kept.data(), kept.size());
+    }
+    if (i == 0) continue;
+    const Str bench = last_line(m, "[bench] ");
+    CHECK(bench.contains(" decode=16 decode_tok_s="));
+    CHECK(bench.contains(" gb_s="));
+    CHECK(!bench.ends_with(" depth=0"));  // behind the conversation
+    CHECK(m.console.shows("tokens/s"));
+  }
+  CHECK(Str(records[0][0]) == Str(records[1][0]));
+  CHECK(Str(records[0][1]) == Str(records[1][1]));
+}
+
+TEST_CASE("repl: /bench without a model, stopped, and where little room is left", "[chat]") {
+  {
+    Machine m;
+    m.console.type("/bench\n/exit\n");
+    m.run();
+    CHECK(m.console.has_line("No model is loaded.\n"));
+  }
+  {
+    Machine m;
+    m.add_model("tiny.gguf");
+    m.console.interrupt_after(20);
+    m.console.type("/bench\n/bench\n/stats\n/exit\n");
+    m.run();
+    CHECK(m.console.has_line("(stopped)\n"));
+    CHECK(m.console.has_line("[bench] prefill=64 "));  // the other one
+    CHECK(m.console.shows("  context   0 of 256 tokens"));
+  }
+  {
+    Machine m;
+    m.add_model("tiny.gguf");
+    m.host.set_config("ctx=16\n");
+    m.console.type("/bench\n/exit\n");
+    m.run();
+    CHECK(m.console.has_line("[bench] prefill=8 "));
+    CHECK(m.console.shows(" decode=8 "));
+  }
+}
+
 TEST_CASE("repl: a stopped answer keeps the session", "[chat]") {
   Machine m;
   m.add_model("tiny.gguf");

@@ -341,15 +341,36 @@ TEST_CASE("gguf refuses sums that wrap (G22, G25)", "[format]") {
 }
 
 TEST_CASE("gguf refuses unknown and removed tensor types (G27)", "[format]") {
-  const u32 removed[] = {4, 5, 31, 32, 33, 36, 37, 38};
-  for (const u32 type : removed) {
-    const Error error = tensor_error(256, 0, type);
+  struct Refused {
+    u32 type;
+    const char* subject;
+    const char* reason;
+  };
+  const Refused types[] = {
+      {4, "w (Q4_2)", "removed"},
+      {5, "w (Q4_3)", "removed"},
+      {31, "w (Q4_0_4_4)", "removed"},
+      {32, "w (Q4_0_4_8)", "removed"},
+      {33, "w (Q4_0_8_8)", "removed"},
+      {36, "w (IQ4_NL_4_4)", "removed"},
+      {37, "w (IQ4_NL_4_8)", "removed"},
+      {38, "w (IQ4_NL_8_8)", "removed"},
+      {97, "w (Q8_0_X4)", "ik_llama"},
+      {139, "w (IQ4_K)", "ik_llama"},
+      {158, "w (IQ1_KT)", "ik_llama"},
+      {399, "w (Q8_K_R8)", "ik_llama"},
+      {kDTypeLimit, "w", "unknown"},
+      {255, "w", "unknown"},
+      {256, "w", "unknown"},
+      {u32{1} << 31, "w", "unknown"},
+      {0xFFFFFFFF, "w", "unknown"},
+  };
+  for (const Refused& refused : types) {
+    const Error error = tensor_error(256, 0, refused.type);
     CHECK(is(error, ErrorCode::kBadType, 45));
-    CHECK(Str(error.what).contains("removed"));
-  }
-  const u32 unknown[] = {kDTypeLimit, 255, 256, u32{1} << 31, 0xFFFFFFFF};
-  for (const u32 type : unknown) {
-    CHECK(is(tensor_error(256, 0, type), ErrorCode::kBadType, 45));
+    CHECK(error.subject_text() == Str(refused.subject));
+    CHECK(Str(error.what).contains(refused.reason));
+    CHECK(error.value == refused.type);
   }
   u32 n_known = 0;
   for (u32 type = 0; type < kDTypeLimit; ++type)

@@ -517,12 +517,48 @@ class TinyModels(unittest.TestCase):
 
     def test_bench_table(self):
         path, _ = self.reference("llama-mha")
-        out, _ = lbm("bench", "-m", path, "-p", 32, "-n", 8, "-r", 2)
-        self.assertIn(b"| pp32 |", out)
-        self.assertIn(b"| tg8 |", out)
-        results = lbm_json("bench", "-m", path, "-p", 32, "-n", 0, "-r", 2, "--json")["results"]
-        self.assertEqual([r["test"] for r in results], ["pp32"])
-        self.assertGreater(results[0]["tok_s"], 0)
+        out, err = lbm("bench", "-m", path, "-p", "32,16", "-n", 8, "-d", "0,4", "-t", 1, "-r", 2, "--no-limits", "--split")
+        self.assertEqual(err, "")
+        rows = [line.split(b" | ") for line in out.splitlines() if line.startswith(b"| ")][2:]
+        self.assertEqual([row[6] for row in rows],
+                         [b"pp32", b"pp16", b"tg8", b"pp32 @ d4", b"pp16 @ d4", b"tg8 @ d4"])
+        self.assertTrue(all(len(row) == 11 for row in rows))
+        self.assertIn(b"tg8 @ d4, 1 thread, ", out)
+        self.assertIn(b" matmul ", out)
+
+    def test_bench_json_has_every_combination_and_every_sample(self):
+        path, _ = self.reference("llama-mha")
+        report = lbm_json("bench", "-m", path, "-p", 32, "-n", 0, "-r", 3, "-t", "1,2", "-b", 8, "--kv", "f16,f32", "--isa",
+                          "scalar", "--no-limits", "--json")
+        rows = report["results"]
+        self.assertEqual([(r["test"], r["type_kv"], r["n_threads"], r["n_batch"], r["isa"]) for r in rows],
+                         [("pp32", kv, threads, 8, "scalar") for kv in ("f16", "f32") for threads in (1, 2)])
+        for row in rows:
+            samples = sorted(row["samples_ts"])
+            self.assertEqual(len(samples), 3)
+            self.assertEqual([row["min_ts"], row["median_ts"], row["max_ts"]], samples)
+            self.assertAlmostEqual(row["avg_ts"], sum(samples) / 3, places=6)
+            self.assertGreater(samples[0], 0)
+            self.assertGreater(row["gops"], 0)
+            self.assertNotIn("limits", row)
+
+    def test_bench_limits_are_measured_beside_each_row(self):
+        path, _ = self.reference("llama-mha")
+        row = lbm_json("bench", "-m", path, "-p", 0, "-n", 4, "-d", 8, "-r", 2, "-t", 1, "-o", "json")["results"][0]
+        self.assertEqual((row["test"], row["n_gen"], row["n_depth"]), ("tg4 @ d8", 4, 8))
+        limits = row["limits"]
+        self.assertEqual(len(limits["read_gb_s"]["samples"]), 2)
+        self.assertGreater(limits["read_gb_s"]["bytes"], 1 << 20)
+        for key in ("read_gb_s", "read_model_gb_s"):
+            self.assertGreater(limits[key]["median"], 0)
+        self.assertAlmostEqual(row["percent_of_read"], 100 * row["gb_s"] / limits["read_gb_s"]["median"], places=6)
+        if "avx2" in lbm_json("version", "--json")["isa"]:
+            self.assertGreater(limits["int8_gops"]["max"], limits["f32_gops"]["max"])
+
+    def test_bench_usage(self):
+        path, _ = self.reference("llama-mha")
+        for wrong in (("-p", 0, "-n", 0), ("-p", "12,x"), ("-t", 0), ("-b", 513), ("--kv", "q9"), ("-o", "csv")):
+            lbm("bench", "-m", path, *wrong, code=USAGE)
 
 
 class DefaultModel(unittest.TestCase):

@@ -71,8 +71,9 @@ Outcome load(ByteSource& source, Arena& arena) {
   if (!plan.ok()) return {"weights", plan.error()};
   if (Status s = place_weights(plan.value(), arena); !s.ok()) return {"weights", s.error()};
   std::vector<u8> chunk(static_cast<usize>(plan.value().chunk_bytes));
-  if (Status s = read_weights(plan.value(), file.value(), source, {chunk.data(), chunk.size()},
-                              nullptr, {});
+  SingleWorker worker;
+  if (Status s =
+          read_weights(plan.value(), file.value(), {source, worker, {chunk.data(), chunk.size()}});
       !s.ok()) {
     return {"weights", s.error()};
   }

@@ -43,8 +43,9 @@ class LoadedModel {
     if (!plan.ok()) return plan.error();
     if (Status s = place_weights(plan.value(), arena_); !s.ok()) return s;
     std::vector<u8> chunk(plan.value().chunk_bytes);
-    if (Status s = read_weights(plan.value(), file.value(), source_, {chunk.data(), chunk.size()},
-                                nullptr, {});
+    SingleWorker worker;
+    if (Status s = read_weights(plan.value(), file.value(),
+                                {source_, worker, {chunk.data(), chunk.size()}});
         !s.ok()) {
       return s;
     }

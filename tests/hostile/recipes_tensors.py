@@ -86,7 +86,7 @@ def tensor_types():
     m = base()
     data = m.build()
     at = m.at["blk.0.attn_q.weight", "type"]
-    for value in (-1, 4, 5, 31, 36, 43, 255, 256, 2**31):
+    for value in (-1, 4, 5, 31, 36, 43, 139, 255, 256, 2**31):
         yield f"tensor-type-{value}", patched(data, at, u32(value)), "bad_type", "open", at
 
 

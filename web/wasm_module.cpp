@@ -1,0 +1,218 @@
+// A WebAssembly module that evaluates models: the core behind functions for JavaScript.
+//
+// It imports its memory and nothing else, so what it computes depends on what it is given alone.
+// JavaScript puts the bytes of a model file into memory, loads it, and asks for digests (docs/
+// numerics.md, R19) or for tokens; numbers and addresses are 32 bits, and a status is an ErrorCode,
+// 0 for success, with lbm_message() saying more. There is no clock, so speculation can only be
+// forced or left out, and times are taken outside.
+//
+// With several threads, one instance calls everything here; the others call lbm_serve() on stacks
+// of their own (workers.h).
+#include "core/base/fmt.h"
+#include "core/chat/chat_message.h"
+#include "core/chat/engine.h"
+#include "core/chat/generate.h"
+#include "kernels/cpu_features.h"
+#include "kernels/select.h"
+#include "web/export.h"
+#include "web/memory.h"
+#include "web/panic.h"
+#include "web/workers.h"
+
+namespace lbm::web {
+namespace {
+
+// The bytes of a file that are in memory already.
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(Span<const u8> bytes) : bytes_(bytes) {}
+
+  [[nodiscard]] u64 size() const override { return bytes_.size(); }
+  [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
+    if (offset > size() || out.size() > size() - offset)
+      return fail(ErrorCode::kTruncated, "the file ends before this").at(offset);
+    __builtin_memcpy(out.data(), bytes_.data() + static_cast<usize>(offset), out.size());
+    return {};
+  }
+  [[nodiscard]] bool concurrent() const override { return true; }
+
+ private:
+  Span<const u8> bytes_;
+};
+
+class NoClock final : public Clock {
+ public:
+  [[nodiscard]] u64 now_us() override { return 0; }
+};
+
+constexpr u32 kMaxOutput = 4096;  // tokens of an answer
+
+class DropText final : public GenerateSink {
+ public:
+  explicit DropText(Span<u32> ids) : ids_(ids) {}
+  void on_token(u32 id) override {
+    if (n_id_ < ids_.size()) ids_[n_id_++] = id;
+  }
+  [[nodiscard]] bool on_text(Str) override { return true; }
+  [[nodiscard]] u32 n_id() const { return n_id_; }
+
+ private:
+  Span<u32> ids_;
+  u32 n_id_ = 0;
+};
+
+class LogitsDigest final : public Session::LogitsSink {
+ public:
+  void on_logits(u32, Span<const f32> logits) override {
+    sha_.update({reinterpret_cast<const u8*>(logits.data()), logits.size_bytes()});
+  }
+  [[nodiscard]] HexDigest finish() { return to_hex(sha_.finish()); }
+
+ private:
+  Sha256 sha_;
+};
+
+constinit LinearMemory g_memory;
+constinit SharedWorkers g_workers;
+constinit KernelTable g_kernels = {};
+constinit Engine* g_engine = nullptr;
+alignas(Engine) constinit u8 g_engine_bytes[sizeof(Engine)] = {};
+
+constinit char g_message[1024] = {};          // the last error, ends with a zero
+constinit char g_digest[sizeof(HexDigest) + 1] = {};  // the last digest, ends with a zero
+constinit u32 g_output[kMaxOutput] = {};
+constinit u32 g_n_output = 0;
+
+u32 report(const Status& status) {
+  __builtin_memset(g_message, 0, sizeof(g_message));
+  if (status.ok()) return 0;
+  char text[sizeof(g_message) / 2];
+  TextWriter({g_message, sizeof(g_message) - 1}).append(format_error(status.error(), text));
+  return static_cast<u32>(status.error().code);
+}
+
+void keep_digest(const HexDigest& digest) {
+  __builtin_memcpy(g_digest, digest.text, sizeof(digest.text));
+}
+
+u32 usable_tables(const KernelTable* (&tables)[8]) {
+  return usable_kernel_tables(detect_cpu_features(), tables);
+}
+
+Status load(Span<const u8> file, u32 table, const EngineOptions& options) {
+  const KernelTable* tables[8];
+  if (table >= usable_tables(tables))
+    return fail(ErrorCode::kInvalidArgument, "there is no such kernel table").with(table);
+  if (g_engine != nullptr) g_engine->~Engine();
+  g_kernels = *tables[table];
+  g_engine = new (PlaceAt{g_engine_bytes}) Engine(g_memory, g_workers, g_kernels);
+  MemorySource source(file);
+  return g_engine->load(source, "model", options, nullptr);
+}
+
+Status digest_logits(Span<const u32> tokens) {
+  if (g_engine == nullptr || !g_engine->loaded())
+    return fail(ErrorCode::kInvalidArgument, "no model is loaded");
+  Session& session = g_engine->session();
+  if (Status s = session.rewind(0); !s.ok()) return s;
+  LogitsDigest digest;
+  if (Status s = session.evaluate_all(tokens, digest); !s.ok()) return s;
+  keep_digest(digest.finish());
+  return {};
+}
+
+Status answer(Span<const u32> prompt, const GenerateOptions& options) {
+  if (g_engine == nullptr || !g_engine->loaded())
+    return fail(ErrorCode::kInvalidArgument, "no model is loaded");
+  Session& session = g_engine->session();
+  if (Status s = session.rewind(0); !s.ok()) return s;
+  Arena& scratch = g_engine->turn_arena();
+  const Arena::Mark mark = scratch.mark();
+  Result<Sampler*> sampler = Sampler::create(scratch, g_engine->model().config.n_vocab);
+  if (!sampler.ok()) return sampler.error();
+  SamplerParams greedy;
+  greedy.temperature = 0;
+  sampler.value()->set_params(greedy);
+  NoClock clock;
+  DropText sink(g_output);
+  const Result<GenerateStats> stats =
+      generate({session, g_engine->tokenizer(), *sampler.value(), clock, scratch}, prompt, options,
+               sink);
+  scratch.rewind(mark);
+  if (!stats.ok()) return stats.error();
+  g_n_output = sink.n_id();
+  keep_digest(to_hex(stats.value().digest));
+  return {};
+}
+
+}  // namespace
+
+// ---- memory -------------------------------------------------------------------------------------
+
+// The address of `n_byte` bytes, 0 where memory is short.
+LBM_EXPORT(lbm_allocate) u8* lbm_allocate(u32 n_byte) {
+  const Result<Span<u8>> range = g_memory.take(n_byte, "memory for JavaScript");
+  static_cast<void>(report(range.ok() ? Status() : range.error()));
+  return range.ok() ? range.value().data() : nullptr;
+}
+LBM_EXPORT(lbm_release) void lbm_release(u8* at, u32 n_byte) { g_memory.give_back({at, n_byte}); }
+
+// What went wrong last; empty where nothing did.
+LBM_EXPORT(lbm_message) const char* lbm_message() { return g_message; }
+
+// ---- kernels and threads ------------------------------------------------------------------------
+
+// The kernel tables that this engine runs right, by index; the last one is the fastest.
+LBM_EXPORT(lbm_n_table) u32 lbm_n_table() {
+  const KernelTable* tables[8];
+  return usable_tables(tables);
+}
+LBM_EXPORT(lbm_table_name) const char* lbm_table_name(u32 index) {
+  const KernelTable* tables[8];
+  return index < usable_tables(tables) ? tables[index]->name : "";
+}
+
+// How many threads take part in all, before lbm_load().
+LBM_EXPORT(lbm_set_threads) void lbm_set_threads(u32 n_thread) {
+  g_workers.set_n_thread(n_thread);
+  set_panic_hook([] { g_workers.wake_all(); });
+}
+// Never returns. For threads other than the first, each on a stack of its own.
+LBM_EXPORT(lbm_serve) void lbm_serve() { g_workers.serve(); }
+LBM_EXPORT(lbm_n_task_served) u32 lbm_n_task_served() { return g_workers.n_task_served(); }
+
+// ---- models -------------------------------------------------------------------------------------
+
+// Loads the file that stands at `file`; it is not needed afterwards. kv_f32: 0 for f16, 1 for f32.
+LBM_EXPORT(lbm_load)
+u32 lbm_load(const u8* file, u32 n_byte, u32 table, u32 n_ctx, u32 n_batch, u32 kv_f32) {
+  EngineOptions options;
+  options.n_ctx = n_ctx;
+  options.n_batch = n_batch;
+  options.kv = kv_f32 != 0 ? KvType::kF32 : KvType::kF16;
+  options.hash_file = false;
+  return report(load({file, n_byte}, table, options));
+}
+
+// Eval digest of `tokens` in an empty context; see lbm_digest().
+LBM_EXPORT(lbm_eval_digest) u32 lbm_eval_digest(const u32* tokens, u32 n_token) {
+  return report(digest_logits({tokens, n_token}));
+}
+
+// Answers `prompt` in an empty context, greedily, until the answer or the context ends or there are
+// max_tokens. Leaves the tokens (lbm_output()) and the run digest.
+LBM_EXPORT(lbm_generate)
+u32 lbm_generate(const u32* prompt, u32 n_prompt, u32 max_tokens, u32 speculate) {
+  GenerateOptions options;
+  options.max_tokens = max_tokens == 0 || max_tokens > kMaxOutput ? kMaxOutput : max_tokens;
+  options.digest = true;
+  options.speculate = speculate != 0 ? Speculate::kAlways : Speculate::kOff;
+  return report(answer({prompt, n_prompt}, options));
+}
+LBM_EXPORT(lbm_output) const u32* lbm_output() { return g_output; }
+LBM_EXPORT(lbm_n_output) u32 lbm_n_output() { return g_n_output; }
+
+// 64 hexadecimal digits.
+LBM_EXPORT(lbm_digest) const char* lbm_digest() { return g_digest; }
+
+}  // namespace lbm::web
