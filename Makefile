@@ -57,7 +57,7 @@ all: cli efi ## cli and efi
 
 web: ## the browser version (not yet)
 	@echo "The browser version is not built yet; docs/roadmap.md says what it will be." >&2
-	@echo "What is there: 'make check' compiles the core for wasm32; 'make cli' gives the same chat in a terminal." >&2
+	@echo "What is there: 'make check-wasm' builds modules for tests in Node; 'make cli' gives the same chat in a terminal." >&2
 	@exit 1
 
 ##@ Verify
@@ -83,7 +83,7 @@ tidy: ## clang-tidy over the sources
 	clang-tidy-$(LLVM_VERSION) --quiet $(TOOLS_SRC) -- $(filter-out $(WERROR),$(HOST_TOOLS_FLAGS))
 
 FORMATTED = $(wildcard core/*.h core/*/*.h core/*/*.cpp kernels/*.h kernels/*.cpp kernels/*/*.h kernels/*/*.cpp \
-  efi/*.h efi/*.cpp tools/*.h tools/*.cpp scripts/*.cpp tests/*.h tests/*/*.h tests/*/*.cpp)
+  efi/*.h efi/*.cpp tools/*.h tools/*.cpp web/*.h web/*.cpp scripts/*.cpp tests/*.h tests/*/*.h tests/*/*.cpp)
 fmt: ## clang-format over the sources
 	@command -v clang-format-$(LLVM_VERSION) >/dev/null || { echo "clang-format-$(LLVM_VERSION) is missing: run 'make deps'" >&2; exit 1; }
 	clang-format-$(LLVM_VERSION) -i $(filter-out %/unicode_tables.inl.h %/unicode_tables.cpp,$(FORMATTED))

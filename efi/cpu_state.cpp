@@ -18,6 +18,7 @@ constexpr u32 kCpuidXsave = u32{1} << 26;  // leaf 1, ecx
 constexpr u64 kXcr0X87Sse = 0x3;
 constexpr u64 kXcr0Avx = 0x4;
 constexpr u64 kXcr0Avx512 = 0xE0;  // opmask, upper halves of ZMM0-15, ZMM16-31: all three or none
+constexpr u64 kXcr0Amx = 0x60000;  // tile configuration and tile data: both or none
 
 u64 read_cr0() {
   u64 value = 0;
@@ -70,6 +71,7 @@ CpuState enable_simd() {
       xcr0 |= kXcr0Avx;
       if ((supported & kXcr0Avx512) == kXcr0Avx512) xcr0 |= kXcr0Avx512;
     }
+    if ((supported & kXcr0Amx) == kXcr0Amx) xcr0 |= kXcr0Amx;
     write_xcr0(xcr0);
     state.xcr0 = read_xcr0();
   }

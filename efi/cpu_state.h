@@ -12,9 +12,9 @@ struct CpuState {
   bool xsave = false;
 };
 
-// Switches on SSE, AVX and AVX-512 state as far as the processor has them, and sets MXCSR. CR4 and
-// XCR0 belong to one core: every core calls this before its first kernel, and again after it was
-// stopped (docs/uefi.md).
+// Switches on SSE, AVX, AVX-512 and AMX state as far as the processor has them, and sets MXCSR. CR4
+// and XCR0 belong to one core: every core calls this before its first kernel, and again after it
+// was stopped (docs/uefi.md).
 CpuState enable_simd();
 
 // The float environment the numerics rules stand on: round to nearest even, no flushing of

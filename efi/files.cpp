@@ -112,7 +112,8 @@ void for_each_entry(EFI_FILE_HANDLE folder, const Visit& visit) {
 
 EFI_FILE_HANDLE open_child(EFI_FILE_HANDLE folder, u16* units) {
   EFI_FILE_HANDLE child = nullptr;
-  // gnu-efi 4 spells CHAR16 wchar_t, which has 16 bits on this target; gnu-efi 3 spells it as we do.
+  // gnu-efi 4 spells CHAR16 wchar_t, which has 16 bits on this target; gnu-efi 3 spells it as we
+  // do.
   CHAR16* name = reinterpret_cast<CHAR16*>(units);
   if (failed(folder->Open(folder, &child, name, EFI_FILE_MODE_READ, 0))) return nullptr;
   return child;

@@ -15,7 +15,8 @@ namespace lbm::efi {
 
 Str UefiHost::version() { return LBM_VERSION; }
 
-void UefiHost::start() {
+void UefiHost::start(const CpuState& state) {
+  cpu_state_ = state;
   console_.start();
   set_panic_console(&console_);
   clock_.calibrate();
@@ -26,6 +27,7 @@ void UefiHost::start() {
 }
 
 void UefiHost::stop() {
+  workers_.stop(pages_, clock_);
   set_panic_console(nullptr);
   console_.stop();
 }
@@ -91,19 +93,29 @@ Str UefiHost::now() {
 
 void UefiHost::idle() { boot_services().Stall(1'000); }
 
+Workers& UefiHost::workers(u32 n_thread) {
+  workers_.start(n_thread, cpu_state_, pages_, clock_);
+  if (!workers_.notice().empty()) {
+    TextBuffer<160> line;
+    line.print("[cores] {}\n", workers_.notice());
+    console_.write(line.text());
+  }
+  return workers_;
+}
+
 Result<const KernelTable*> UefiHost::kernels(Str isa) {
   if (isa == "auto") {
     const auto now_us = [](void* clock) { return static_cast<TscClock*>(clock)->now_us(); };
-    return &fastest_kernel_table(features_, now_us, &clock_);
+    compose_fastest(features_, {now_us, &clock_}, kernels_);
+    return &kernels_;
   }
   char name[32] = {};
   if (isa.size() >= sizeof(name))
     return fail(ErrorCode::kNotFound, "no kernels of this name").about(isa);
   __builtin_memcpy(name, isa.data(), isa.size());
-  const KernelTable* table = find_kernel_table(features_, name);
-  if (table == nullptr)
+  if (!compose_named(features_, name, kernels_))
     return fail(ErrorCode::kUnsupported, "not among the kernels this processor can run").about(isa);
-  return table;
+  return &kernels_;
 }
 
 }  // namespace lbm::efi

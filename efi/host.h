@@ -5,8 +5,10 @@
 #include "core/chat/repl.h"
 #include "efi/clock.h"
 #include "efi/console.h"
+#include "efi/cpu_state.h"
 #include "efi/files.h"
 #include "efi/memory.h"
+#include "efi/workers.h"
 #include "kernels/cpu_features.h"
 
 namespace lbm::efi {
@@ -17,9 +19,9 @@ class UefiHost final : public ReplHost {
   UefiHost(const UefiHost&) = delete;
   UefiHost& operator=(const UefiHost&) = delete;
 
-  // Console first, so that everything that follows can be seen to fail. Needs the CPU state of
-  // enable_simd().
-  void start();
+  // Console first, so that everything that follows can be seen to fail. `state` is what
+  // enable_simd() left on this core.
+  void start(const CpuState& state);
   // Gives back to the firmware what start() took from it, before the program returns.
   void stop();
 
@@ -27,8 +29,7 @@ class UefiHost final : public ReplHost {
   [[nodiscard]] Clock& clock() override { return clock_; }
   [[nodiscard]] Pages& pages() override { return pages_; }
   [[nodiscard]] Volume& volume() override { return volume_; }
-  // One core, for now: the others need MP services and stacks of their own (docs/uefi.md).
-  [[nodiscard]] Workers& workers(u32) override { return workers_; }
+  [[nodiscard]] Workers& workers(u32 n_thread) override;
   [[nodiscard]] Result<const KernelTable*> kernels(Str isa) override;
   [[nodiscard]] NamedText config() override { return config_; }
   [[nodiscard]] Span<const SettingOverride> overrides() override {
@@ -54,8 +55,10 @@ class UefiHost final : public ReplHost {
   FirmwareConsole console_;
   FirmwarePages pages_;
   FirmwareVolume volume_;
-  SingleWorker workers_;
+  CoreWorkers workers_;
+  CpuState cpu_state_;
   CpuFeatures features_;
+  KernelTable kernels_ = {};
   NamedText config_;
   NamedText script_;
   SettingOverride overrides_[kMaxOverrides];

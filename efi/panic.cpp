@@ -6,6 +6,7 @@
 #include "core/base/fmt.h"
 #include "efi/debug_devices.h"
 #include "efi/firmware.h"
+#include "efi/workers.h"
 
 namespace lbm {
 namespace efi {
@@ -38,6 +39,9 @@ void set_panic_console(Console* console) { g_console = console; }
 
 void panic(const char* what, const char* file, u32 line) {
   using namespace efi;
+  if (hand_panic_to_boot_core(what, file, line)) {
+    for (;;) __asm__ volatile("cli; hlt");
+  }
   if (g_panicking) {
     debug_write("[panic] while panicking\n");
     debug_exit(DebugExit::kPanic);

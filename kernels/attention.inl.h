@@ -5,9 +5,9 @@
 // side by side that run over k:
 //   scores[row][position] = sum over k = element  of q[row][k]      * key[k][position]
 //   out[row][element]    += sum over k = position of weight[row][k] * value[k][element]
-// so both are accumulate(): some rows times some lanes in registers, where what is read is shared by
-// the rows, and no sum depends on how many there are. For few rows (decoding) keys and values are
-// converted on their way into registers; for many, each tile of them once for all.
+// so both are accumulate(): some rows times some lanes in registers, where what is read is shared
+// by the rows, and no sum depends on how many there are. For few rows (decoding) keys and values
+// are converted on their way into registers; for many, each tile of them once for all.
 
 // Rows of one register tile, and the groups of 16 lanes beside them that leave registers for the
 // operands.
@@ -18,6 +18,9 @@ constexpr u32 attention_groups(u32 n_row) {
 }
 // Up to here converting keys and values again for every register tile costs less than keeping them.
 constexpr u32 kDirectRows = 2 * kAttentionRows;
+
+// Functions of many callers that are long themselves: one copy of each is enough.
+#define LBM_APART __attribute__((noinline))
 
 LBM_LANE u32 pad_lanes(u32 n) { return (n + kLanes - 1) / kLanes * kLanes; }
 LBM_LANE u32 min_of(u32 a, u32 b) { return a < b ? a : b; }
@@ -77,7 +80,7 @@ void score_block(const RowBatch& batch, const Source& keys, u32 row, u32 group) 
 
 // Scores of kRows rows for the groups [group, end).
 template <class Source, u32 kRows>
-void score_rows(const RowBatch& batch, const Source& keys, u32 row, u32 group, u32 end) {
+LBM_APART void score_rows(const RowBatch& batch, const Source& keys, u32 row, u32 group, u32 end) {
   constexpr u32 kGroups = attention_groups(kRows);
   for (; group + kGroups <= end; group += kGroups)
     score_block<Source, kRows, kGroups>(batch, keys, row, group);
@@ -92,19 +95,22 @@ void value_block(const RowBatch& batch, const Source& values, u32 row, u32 group
   f32* out = batch.out + static_cast<usize>(row) * batch.padded + group * kLanes;
   _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
     weights[r] = batch.scores + (row + r) * kAttentionTile;
-    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g)
-        sum[r][g] = f_load(out + r * batch.padded + g * kLanes);
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) {
+      sum[r][g] = f_load(out + r * batch.padded + g * kLanes);
+    }
   }
   accumulate(values, group, begin, end, weights, sum);
   _Pragma("GCC unroll 4") for (u32 r = 0; r < kRows; ++r) {
-    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g)
-        f_store(out + r * batch.padded + g * kLanes, sum[r][g]);
+    _Pragma("GCC unroll 4") for (u32 g = 0; g < kGroups; ++g) {
+      f_store(out + r * batch.padded + g * kLanes, sum[r][g]);
+    }
   }
 }
 
 // out += weight * value of kRows rows over the positions [begin, end).
 template <class Source, u32 kRows>
-void value_rows(const RowBatch& batch, const Source& values, u32 row, u32 begin, u32 end) {
+LBM_APART void value_rows(const RowBatch& batch, const Source& values, u32 row, u32 begin,
+                          u32 end) {
   constexpr u32 kGroups = attention_groups(kRows);
   const u32 n_group = batch.padded / kLanes;
   if (begin >= end) return;
@@ -115,8 +121,9 @@ void value_rows(const RowBatch& batch, const Source& values, u32 row, u32 begin,
     value_block<Source, kRows, 1>(batch, values, row, group, begin, end);
 }
 
-// What all of kRows rows see, they add together; what one of them sees before and after that, on its
-// own. A position that is masked must not even be added as zero: +0 times a value may be -0 or NaN.
+// What all of kRows rows see, they add together; what one of them sees before and after that, on
+// its own. A position that is masked must not even be added as zero: +0 times a value may be -0 or
+// NaN.
 template <class Source, u32 kRows>
 void ragged_value_rows(const RowBatch& batch, const Source& values, u32 row) {
   u32 low = 0;
@@ -162,43 +169,60 @@ LBM_LANE void for_rows(u32 n, F f) {
   if (n - row == 1) f(row, RowCount<1>());
 }
 
-// Turns the scores of a row into weights, with the new maximum. Lanes that are masked get weight +0,
-// which adds nothing to a sum of weights that is never -0. Returns that sum.
-LBM_LANE f32 weights_of(f32* scores, f32 max) {
+// Turns the scores of a row into weights. Lanes that are masked get weight +0, which adds nothing
+// to a sum of weights that is never -0. Returns the lanes of that sum.
+LBM_LANE F32x16 weights_of(f32* scores, f32 max) {
   F32x16 sum = f_zero();
   _Pragma("GCC unroll 4") for (u32 g = 0; g < kTileGroups; ++g) {
-    const F32x16 p = exp_f32(f_load(scores + g * kLanes) - f_splat(max));
+    const F32x16 p = exp_nonpositive_f32(f_load(scores + g * kLanes) - f_splat(max));
     f_store(scores + g * kLanes, p);
     sum = sum + p;
   }
-  return fold(sum);
+  return sum;
 }
 
-void softmax_rows(const RowBatch& batch) {
-  f32 before[kAttentionBatch] = {};
-  f32 after[kAttentionBatch] = {};
-  f32 correction[kAttentionBatch];
+// The largest of a row's visible scores, by lane. Masks the others.
+LBM_LANE F32x16 tile_max_of(f32* scores, u32 low, u32 high) {
+  for (u32 j = 0; j < low; ++j) scores[j] = -__builtin_inff();
+  for (u32 j = high; j < kAttentionTile; ++j) scores[j] = -__builtin_inff();
+  return f_max(f_max(f_load(scores), f_load(scores + kLanes)),
+               f_max(f_load(scores + 2 * kLanes), f_load(scores + 3 * kLanes)));
+}
+
+// Calls f(row) for the rows of the batch that see something of the tile.
+template <class F>
+LBM_LANE void for_visible_rows(const RowBatch& batch, F f) {
   for (u32 r = 0; r < batch.n; ++r) {
-    if (batch.low[r] >= batch.high[r]) continue;
-    f32* scores = batch.scores + r * kAttentionTile;
-    for (u32 j = 0; j < batch.low[r]; ++j) scores[j] = -__builtin_inff();
-    for (u32 j = batch.high[r]; j < kAttentionTile; ++j) scores[j] = -__builtin_inff();
-    const F32x16 low = f_max(f_load(scores), f_load(scores + kLanes));
-    const F32x16 high = f_max(f_load(scores + 2 * kLanes), f_load(scores + 3 * kLanes));
-    const f32 tile_max = fold_max(f_max(low, high));
-    before[r] = batch.max[r];
-    after[r] = before[r] < tile_max ? tile_max : before[r];
+    if (batch.low[r] < batch.high[r]) f(r);
   }
-  f_store(correction, exp_f32(f_load(before) - f_load(after)));
-  for (u32 r = 0; r < batch.n; ++r) {
-    if (batch.low[r] >= batch.high[r]) continue;
-    const f32 sum = weights_of(batch.scores + r * kAttentionTile, after[r]);
-    batch.sum[r] = batch.sum[r] * correction[r] + sum;
-    batch.max[r] = after[r];
+}
+
+// The online softmax of all rows of the batch: scores become weights, sums and results so far are
+// scaled to the new maximum.
+LBM_APART void softmax_rows(const RowBatch& batch) {
+  F32x16 lanes[kAttentionBatch];
+  f32 folded[kAttentionBatch];
+  f32 after[kAttentionBatch];
+  f32 correction[kAttentionBatch];
+  const u32 n_fold = (batch.n + 3) / 4 * 4;
+  for (u32 r = 0; r < n_fold; ++r) lanes[r] = f_splat(-__builtin_inff());
+  f_store(folded, f_splat(-__builtin_inff()));
+  for_visible_rows(batch, [&](u32 r) {
+    lanes[r] = tile_max_of(batch.scores + r * kAttentionTile, batch.low[r], batch.high[r]);
+  });
+  for (u32 r = 0; r < n_fold; r += 4) fold_four<MaxLanes>(lanes + r, folded + r);
+  const F32x16 max = f_max(f_load(batch.max), f_load(folded));
+  f_store(correction, exp_f32(f_load(batch.max) - max));
+  f_store(after, max);
+  f_store(batch.max, max);
+  for_visible_rows(batch, [&](u32 r) {
+    lanes[r] = weights_of(batch.scores + r * kAttentionTile, after[r]);
     f32* out = batch.out + static_cast<usize>(r) * batch.padded;
     const F32x16 factor = f_splat(correction[r]);
     for (u32 d = 0; d < batch.padded; d += kLanes) f_store(out + d, f_load(out + d) * factor);
-  }
+  });
+  for (u32 r = 0; r < n_fold; r += 4) fold_four<AddLanes>(lanes + r, folded + r);
+  for_visible_rows(batch, [&](u32 r) { batch.sum[r] = batch.sum[r] * correction[r] + folded[r]; });
 }
 
 // The parts of a partial result, [n_row] rows.
@@ -263,7 +287,8 @@ template <class Keys>
 TileSource unpack_keys(const AttentionArgs& args, const Keys& keys, u32 begin, u32 end, f32* tile) {
   const usize group = static_cast<usize>(args.head_dim) * kLanes;
   for (u32 g = begin / kLanes; g * kLanes < end; ++g) {
-    for (u32 d = 0; d < args.head_dim; ++d) f_store(tile + g * group + d * kLanes, keys.lanes(d, g));
+    for (u32 d = 0; d < args.head_dim; ++d)
+      f_store(tile + g * group + d * kLanes, keys.lanes(d, g));
   }
   return {tile, kLanes, group};
 }
@@ -287,7 +312,7 @@ void attention_part(const AttentionArgs& args, u32 chunk, f32* memory) {
   const u32 n_row = n_row_of(args);
   const u32 padded = pad_lanes(args.head_dim);
   const Partial partial = partial_at(args, memory);
-  for (u32 row = 0; row < n_row; ++row) {
+  for (u32 row = 0; row < pad_lanes(n_row); ++row) {
     partial.max[row] = -__builtin_inff();
     partial.sum[row] = 0.0f;
   }

@@ -11,7 +11,8 @@ struct CpuFeatures {
   bool avx_vnni = false;
   bool amx = false;  // AMX-INT8 beside avx512, and tile state enabled in XCR0
   bool sha = false;
-  bool wasm_relaxed = false;  // linked in, and the engine's relaxed dot product gives known answers
+  bool wasm_relaxed = false;  // the table is linked in, and the engine gives its known answers
+  bool wasm_pairs = false;    // the same
   bool hypervisor = false;
   char brand[49] = {};  // "Intel(R) Xeon(R) ...", may be empty
 };

@@ -2,8 +2,8 @@
 // stored (kernels/attention.h has the layout).
 //
 // A source stands for one tile of 64 positions. For keys, lanes(k, g) is element k of the positions
-// 16 g .. 16 g + 15; for values, elements 16 g .. 16 g + 15 of position k: either way one step of 16
-// sums that run over k. Conversions are exact; q8_0 is the product of the integer and its scale.
+// 16 g .. 16 g + 15; for values, elements 16 g .. 16 g + 15 of position k: either way one step of
+// 16 sums that run over k. Conversions are exact; q8_0 is the product of the integer and its scale.
 
 constexpr u32 kTileGroups = kAttentionTile / kKvGroup;
 
@@ -49,9 +49,7 @@ struct Q8Keys {
            f_load(scales + k / kKvBlock * kAttentionTile + g * kLanes);
   }
   LBM_LANE F32x16 lanes_first(u32 k, u32 g, u32) const { return lanes(k, g); }
-  LBM_LANE void prefetch(u32 k, u32 g) const {
-    __builtin_prefetch(at(k, g) + kTileGroups * group);
-  }
+  LBM_LANE void prefetch(u32 k, u32 g) const { __builtin_prefetch(at(k, g) + kTileGroups * group); }
 };
 struct Q8Values {
   const u8* base;
@@ -72,9 +70,7 @@ struct Q8Values {
     __builtin_memcpy(padded, at(k, g), n);
     return scaled(b_load(padded), k, g);
   }
-  LBM_LANE void prefetch(u32 k, u32 g) const {
-    __builtin_prefetch(at(k, g) + kTileGroups * group);
-  }
+  LBM_LANE void prefetch(u32 k, u32 g) const { __builtin_prefetch(at(k, g) + kTileGroups * group); }
 };
 
 // How many lanes of a head are left from element `first` on, at most 16.
@@ -183,12 +179,14 @@ struct KvQ8 {
     bool finite = true;
     for (u32 d = 0; d < head_dim; d += kKvBlock) {
       const u32 n = head_dim - d < kKvBlock ? head_dim - d : kKvBlock;
-      const Quantized q = quantize_lanes(
-          load_lanes(x + d, lanes_from(0, n)),
-          n > kLanes ? load_lanes(x + d + kLanes, lanes_from(kLanes, n)) : f_zero());
-      const u16 scale = f32_to_f16(q.d);
+      const F32x16 low = load_lanes(x + d, lanes_from(0, n));
+      const F32x16 high = n > kLanes ? load_lanes(x + d + kLanes, lanes_from(kLanes, n)) : f_zero();
+      const i32 amax_bits = i_fold_max(magnitude_bits(low, high));
+      const f32 amax = __builtin_bit_cast(f32, amax_bits);
+      const Quantized q = quantize_lanes(low, high, inverse_scales(Fours{} + amax)[0]);
+      const u16 scale = f32_to_f16(amax / 127.0f);
       scales[d / kKvBlock * kKvGroup] = scale;
-      finite = finite && q.finite && (scale & 0x7c00) != 0x7c00;
+      finite = finite && amax_bits < 0x7f800000 && (scale & 0x7c00) != 0x7c00;
       i8 bytes[kKvBlock];
       i_store_bytes(bytes, q.low);
       i_store_bytes(bytes + kLanes, q.high);
@@ -202,10 +200,9 @@ struct KvQ8 {
     const u32 slot = pos % kKvGroup;
     u8* keys = args.keys + group_offset;
     u8* values = args.values + group_offset;
-    const bool key_finite =
-        store_row(args.k + token * args.stride, args.head_dim,
-                  reinterpret_cast<i8*>(keys + scale_bytes) + slot, kKvGroup,
-                  reinterpret_cast<u16*>(keys) + slot);
+    const bool key_finite = store_row(args.k + token * args.stride, args.head_dim,
+                                      reinterpret_cast<i8*>(keys + scale_bytes) + slot, kKvGroup,
+                                      reinterpret_cast<u16*>(keys) + slot);
     const bool value_finite =
         store_row(args.v + token * args.stride, args.head_dim,
                   reinterpret_cast<i8*>(values + scale_bytes) + slot * args.head_dim, 1,

@@ -49,8 +49,7 @@ void plain_batch(const MatmulArgs& args) {
   using Element = typename Load::Element;
   alignas(64) f32 panel[kPlainColumns * kTileRows];
   for (u32 tile = args.first_tile; tile < args.first_tile + args.n_tile; ++tile) {
-    const Element* weights =
-        reinterpret_cast<const Element*>(args.tiles + tile * args.tile_stride);
+    const Element* weights = reinterpret_cast<const Element*>(args.tiles + tile * args.tile_stride);
     for (u32 first = 0; first < args.n_col; first += kPlainColumns) {
       const u32 n = args.n_col - first < kPlainColumns ? args.n_col - first : kPlainColumns;
       for (u32 k = 0; k < n; ++k) {

@@ -23,9 +23,11 @@ u32 usable_kernel_tables(const CpuFeatures& features, const KernelTable* (&out)[
   if (features.avx2) out[n++] = &kTable_avx2;
   if (features.avx_vnni) out[n++] = &kTable_avx_vnni;
   if (features.avx512) out[n++] = &kTable_avx512;
+  if (features.amx) out[n++] = &kTable_amx;
 #elif defined(__wasm__)
   out[n++] = &kTable_wasm_simd;
   if (features.wasm_relaxed) out[n++] = &kTable_wasm_relaxed;
+  if (features.wasm_pairs) out[n++] = &kTable_wasm_pairs;
 #else
   static_cast<void>(features);
 #endif

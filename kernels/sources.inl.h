@@ -139,9 +139,7 @@ struct SuperSource : SourceKind<kTheStep, kTheLargest, kTheOffset> {
       ++tile;
     }
   }
-  LBM_LANE const void* place() const {
-    return reinterpret_cast<const u8*>(tile) + sub * kBytes;
-  }
+  LBM_LANE const void* place() const { return reinterpret_cast<const u8*>(tile) + sub * kBytes; }
 };
 
 template <class Pairs>

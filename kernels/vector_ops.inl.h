@@ -6,39 +6,82 @@
 struct Quantized {
   I32x16 low;
   I32x16 high;
-  f32 d;
-  bool finite;
 };
 LBM_LANE I32x16 magnitude_bits(F32x16 v) { return i_and(f_bits(v), i_splat(0x7fffffff)); }
-LBM_LANE Quantized quantize_lanes(F32x16 low, F32x16 high) {
-  const i32 amax_bits = i_fold_max(i_max(magnitude_bits(low), magnitude_bits(high)));
-  const f32 amax = __builtin_bit_cast(f32, amax_bits);
-  const F32x16 id = f_splat(amax >= 0x1p-100f ? 127.0f / amax : 0.0f);
+LBM_LANE I32x16 magnitude_bits(F32x16 low, F32x16 high) {
+  return i_max(magnitude_bits(low), magnitude_bits(high));
+}
+typedef float Fours __attribute__((vector_size(16)));
+LBM_LANE Fours inverse_scales(Fours amax) {
+  const Fours smallest = Fours{} + 0x1p-100f;
+  return amax >= smallest ? 127.0f / amax : Fours{};
+}
+LBM_LANE Quantized quantize_lanes(F32x16 low, F32x16 high, f32 id) {
   const F32x16 magic = f_splat(12582912.0f);
-  return {round_to_int(low * id + magic), round_to_int(high * id + magic), amax / 127.0f,
-          amax_bits < 0x7f800000};
+  return {round_to_int(low * f_splat(id) + magic), round_to_int(high * f_splat(id) + magic)};
 }
 
-LBM_LANE bool quantize_block(const f32* x, ActivationBlock& out) {
-  const Quantized q = quantize_lanes(f_load(x), f_load(x + kLanes));
-  if (!q.finite) return false;
-  const i32 sum_low = i_fold_add(q.low);
-  const i32 sum_high = i_fold_add(q.high);
-  i_store_bytes(out.q, q.low);
-  i_store_bytes(out.q + kLanes, q.high);
-  out.d = q.d;
-  out.sum_low = sum_low;
-  out.sum_high = sum_high;
-  out.raised_start = -128 * (sum_low + sum_high);
-  for (i32& unused : out.padding) unused = 0;
-  out.sx = q.d * static_cast<f32>(sum_low + sum_high);
+// Four blocks at a time, which share their folds and divisions.
+constexpr u32 kQuantizeBlocks = 4;
+LBM_LANE bool quantize_blocks(const f32* x, ActivationBlock* out) {
+  F32x16 lanes[kQuantizeBlocks];
+  f32 largest[kQuantizeBlocks];
+  for (u32 b = 0; b < kQuantizeBlocks; ++b) {
+    const f32* block = x + b * kBlockSize;
+    lanes[b] = f_from_bits(magnitude_bits(f_load(block), f_load(block + kLanes)));
+  }
+  fold_four<MaxIntegers>(lanes, largest);
+  bool finite = true;
+  for (const f32 amax : largest) finite = finite & (__builtin_bit_cast(i32, amax) < 0x7f800000);
+  if (!finite) return false;
+  Fours amax;
+  __builtin_memcpy(&amax, largest, sizeof(amax));
+  const Fours d = amax / 127.0f;
+  const Fours id = inverse_scales(amax);
+  F32x16 high_lanes[kQuantizeBlocks];
+  for (u32 b = 0; b < kQuantizeBlocks; ++b) {
+    const f32* block = x + b * kBlockSize;
+    const Quantized q = quantize_lanes(f_load(block), f_load(block + kLanes), id[b]);
+    i_store_bytes(out[b].q, q.low);
+    i_store_bytes(out[b].q + kLanes, q.high);
+    lanes[b] = f_from_bits(q.low);
+    high_lanes[b] = f_from_bits(q.high);
+  }
+  i32 sum_low[kQuantizeBlocks];
+  i32 sum_high[kQuantizeBlocks];
+  f32 bits[kQuantizeBlocks];
+  fold_four<AddIntegers>(lanes, bits);
+  __builtin_memcpy(sum_low, bits, sizeof(bits));
+  fold_four<AddIntegers>(high_lanes, bits);
+  __builtin_memcpy(sum_high, bits, sizeof(bits));
+  for (u32 b = 0; b < kQuantizeBlocks; ++b) {
+    const i32 sum = sum_low[b] + sum_high[b];
+    out[b].d = d[b];
+    out[b].sx = d[b] * static_cast<f32>(sum);
+    out[b].sum_low = sum_low[b];
+    out[b].sum_high = sum_high[b];
+    out[b].raised_start = -128 * sum;
+    for (i32& unused : out[b].padding) unused = 0;
+  }
   return true;
 }
 
 bool quantize_row(const f32* x, u32 n, ActivationBlock* out) {
+  const u32 n_block = n / kBlockSize;
+  if (n_block < kQuantizeBlocks) {
+    f32 padded[kQuantizeBlocks * kBlockSize] = {};
+    ActivationBlock blocks[kQuantizeBlocks] = {};
+    __builtin_memcpy(padded, x, n_block * kBlockSize * sizeof(f32));
+    const bool finite = quantize_blocks(padded, blocks);
+    __builtin_memcpy(out, blocks, n_block * sizeof(ActivationBlock));
+    return finite;
+  }
   bool finite = true;
-  for (u32 b = 0; b < n / kBlockSize; ++b)
-    finite = quantize_block(x + b * kBlockSize, out[b]) && finite;
+  for (u32 b = 0; b < n_block; b += kQuantizeBlocks) {
+    // The last four again where fewer are left: the same values in the same places.
+    const u32 first = b + kQuantizeBlocks <= n_block ? b : n_block - kQuantizeBlocks;
+    finite = quantize_blocks(x + first * kBlockSize, out + first) && finite;
+  }
   return finite;
 }
 

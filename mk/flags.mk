@@ -37,8 +37,14 @@ EFI_FLAGS = $(EFI_TARGET) $(STD) -O2 -g -gdwarf-4 $(FP) $(WARN) $(PATHS) $(FREES
 # /lldmingw only changes symbol rules; nothing of mingw is linked. Time stamp 0: the same sources give the same bytes.
 EFI_LINK_FLAGS := /subsystem:efi_application /entry:efi_main /nodefaultlib /lldmingw /dll /base:0x10000 /timestamp:0 /debug:dwarf
 
-# WebAssembly: for now only a proof that the core stays portable to a 32-bit address space without a libc.
-WASM_FLAGS = --target=wasm32 -nostdlib -mbulk-memory -mmutable-globals -msimd128 $(STD) -O2 $(FP) $(WARN) $(PATHS) $(FREESTANDING)
+# WebAssembly. Everything is compiled with atomics, so that the same objects link into modules with one thread and with several;
+# without bulk memory, zeros would be written out as data. What needs more than this is a kernel table (below).
+WASM_FLAGS = --target=wasm32 -nostdlib -mbulk-memory -mmutable-globals -matomics -msimd128 $(STD) -O2 $(FP) $(WARN) $(PATHS) \
+  $(FREESTANDING)
+# The stack comes first, so that one that overflows traps instead of writing over data. One page less than 4 GiB.
+WASM_LINK_FLAGS := --no-entry --import-memory --export=__stack_pointer --stack-first -z stack-size=1048576 \
+  --max-memory=4294901760 --strip-debug
+WASM_LINK_FLAGS_mt := --shared-memory
 
 # The instruction sets. Kernels are compiled once for each, at -O3, with these flags and no others: one table, read by all hosts.
 # A new ISA is a line here, kernels/isa/<isa>.cpp, and an entry in kernels/select.cpp.
@@ -51,9 +57,17 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf1
 ISA_FLAGS_amx    := $(ISA_FLAGS_avx512) -mamx-tile -mamx-int8
 # No table of its own: one function, which any table gets (kernels/select.cpp).
 ISA_FLAGS_sha_ni := -msha -msse4.1
+ISA_FLAGS_wasm_simd :=
+ISA_FLAGS_wasm_relaxed := -mrelaxed-simd
+ISA_FLAGS_wasm_pairs := -mrelaxed-simd
+# Where they are only what the others are compared with, and every byte is downloaded.
+WASM_ISA_FLAGS_scalar := -Os
+WASM_ISA_FLAGS_swar := -Os
 
 ISAS_x86_64 := scalar swar avx2 avx_vnni avx512 amx sha_ni
-ISAS_wasm32 := scalar swar
+ISAS_wasm32 := scalar swar wasm_simd wasm_relaxed wasm_pairs
+# Linked only into modules for engines with relaxed SIMD: a module is refused as a whole.
+ISAS_wasm32_relaxed := wasm_relaxed wasm_pairs
 ISAS_other  := scalar swar
 
 HOST_ARCH := $(shell uname -m)

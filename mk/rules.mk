@@ -23,7 +23,8 @@ define compile_with
 endef
 
 # Kernels: -O3 and the line of their ISA. Files that say LBM_VERSION: the version, so that a new commit rebuilds only those.
-extra_flags = $(if $(filter kernels/isa/%,$(1)),$(if $(SANITIZE),,-O3) $(ISA_FLAGS_$(basename $(notdir $(1))))) \
+extra_flags = $(if $(filter kernels/isa/%,$(1)),$(if $(SANITIZE),,-O3) $(ISA_FLAGS_$(basename $(notdir $(1)))) \
+  $(if $(filter $(BUILD)/wasm/%,$@),$(WASM_ISA_FLAGS_$(basename $(notdir $(1)))))) \
   $(if $(filter $(VERSION_USERS),$(1)),-DLBM_VERSION='"$(VERSION_TEXT)"')
 VERSION_USERS := $(shell grep -ls LBM_VERSION $(TOOLS_SRC) $(EFI_SRC) /dev/null)
 VERSION_COMMIT := $(shell git describe --always --dirty --abbrev=7 --exclude '*' 2>/dev/null)
@@ -121,13 +122,38 @@ $(BUILD)/efi/BOOTX64.EFI: $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(BUILD)/efi/BOOTX64.ob
 $(BUILD)/efi/tests.efi: $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_TEST_OBJ) $(BUILD)/efi/tests.objects
 	$(link_efi)
 
-# ---- wasm32: compiled, not yet linked ------------------------------------------------------------------------------------
+# ---- WebAssembly: build/web/*.wasm -----------------------------------------------------------------------------------------
+#
+# Each module comes for one thread and for several (-mt), for engines without and with relaxed SIMD:
+#   lbm      evaluates models (web/wasm_module.cpp)
+#   tests    the shared tests (tests/node/runner.cpp), for one thread
 
-WASM_OBJ := $(call objects,wasm,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,wasm32))
+WASM_CORE_OBJ := $(call objects,wasm,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,wasm32))
+WASM_WEB_OBJ  := $(call objects,wasm,$(WEB_SRC))
+WASM_TEST_OBJ := $(call objects,wasm,$(SHARED_TEST_SRC) $(NODE_SRC))
+WASM_RELAXED_OBJ := $(call objects,wasm,$(ISAS_wasm32_relaxed:%=kernels/isa/%.cpp))
+WASM_LINK_lbm   := $(WASM_CORE_OBJ) $(WASM_WEB_OBJ)
+WASM_LINK_tests := $(WASM_CORE_OBJ) $(call objects,wasm,$(WEB_PARTS_SRC)) $(WASM_TEST_OBJ)
+WASM_MODULES := $(addprefix $(BUILD)/web/,lbm.wasm lbm-relaxed.wasm lbm-mt.wasm lbm-relaxed-mt.wasm tests.wasm tests-relaxed.wasm)
+
 $(BUILD)/wasm/core.flags: FORCE
-	$(call write_stamp,$(WASM_CXX) $(WASM_FLAGS))
-$(WASM_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.flags | llvm-toolchain
+	$(call write_stamp,$(WASM_CXX) $(WASM_FLAGS) $(foreach i,$(ISAS_wasm32),$(i): $(ISA_FLAGS_$(i)) $(WASM_ISA_FLAGS_$(i))))
+$(WASM_CORE_OBJ) $(WASM_WEB_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.flags | llvm-toolchain
 	$(call compile_with,$(WASM_CXX) $(WASM_FLAGS))
+$(WASM_TEST_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.flags | llvm-toolchain
+	$(call compile_with,$(WASM_CXX) $(WASM_FLAGS) -DLBM_TEST_BARE)
+
+$(BUILD)/web/modules.objects: FORCE
+	$(call write_stamp,$(WASM_LINK) $(WASM_LINK_FLAGS) $(WASM_LINK_FLAGS_mt) $(WASM_LINK_lbm) $(WASM_LINK_tests))
+
+# $(call wasm_module,name,objects): the words of the name after its first say what it is for.
+define wasm_module
+$(BUILD)/web/$(1).wasm: $(if $(findstring relaxed,$(1)),$(2),$(filter-out $(WASM_RELAXED_OBJ),$(2))) $(BUILD)/web/modules.objects
+	$$(call say,LINK,$$@)
+	$$(Q)$(WASM_LINK) $(WASM_LINK_FLAGS) $(if $(findstring -mt,$(1)),$(WASM_LINK_FLAGS_mt)) $$(filter %.o,$$^) -o $$@
+endef
+$(foreach module,$(basename $(notdir $(WASM_MODULES))),$(eval $(call wasm_module,$(module),$(WASM_LINK_$(firstword $(subst -, ,$(module)))))))
 
 -include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) \
-  $(EXAMPLE_CONFIG_OBJ)   $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_TEST_OBJ) $(WASM_OBJ)))
+  $(EXAMPLE_CONFIG_OBJ)   $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_TEST_OBJ) \
+  $(WASM_CORE_OBJ) $(WASM_WEB_OBJ) $(WASM_TEST_OBJ)))

@@ -5,17 +5,20 @@ KERNEL_SRC  := $(wildcard kernels/*.cpp)
 TOOLS_SRC   := $(wildcard tools/*.cpp)
 EFI_SRC     := $(wildcard efi/*.cpp)
 HOSTED_SRC  := $(wildcard tests/hosted/*.cpp)
+WEB_SRC     := $(wildcard web/*.cpp)
 BARE_SRC    := $(wildcard tests/bare/*.cpp)
+NODE_SRC    := $(wildcard tests/node/*.cpp)
 FUZZ_SRC    := $(wildcard tests/fuzz/*_fuzz.cpp)
-# Tests that run hosted and on bare metal: every other folder under tests/.
-SHARED_TEST_SRC := $(filter-out tests/hosted/% tests/bare/% tests/fuzz/%,$(wildcard tests/*/*.cpp))
+# Tests that run hosted, on bare metal and in Node: every other folder under tests/.
+SHARED_TEST_SRC := $(filter-out tests/hosted/% tests/bare/% tests/node/% tests/fuzz/%,$(wildcard tests/*/*.cpp))
 
 # Where several hosts define the same things (panic, efi_main), a program takes all of a host but its main file.
 EFI_PARTS_SRC   := $(filter-out efi/main.cpp,$(EFI_SRC))
 TOOLS_PARTS_SRC := $(filter-out tools/main.cpp,$(TOOLS_SRC))
+WEB_PARTS_SRC   := $(filter-out web/wasm_module.cpp,$(WEB_SRC))
 
 # The kernels of host $(1), as far as they are written.
 isa_sources = $(wildcard $(foreach isa,$(ISAS_$(1)),kernels/isa/$(isa).cpp))
 
-UNKNOWN_ISA := $(filter-out $(ISAS_x86_64),$(basename $(notdir $(wildcard kernels/isa/*.cpp))))
+UNKNOWN_ISA := $(filter-out $(ISAS_x86_64) $(ISAS_wasm32),$(basename $(notdir $(wildcard kernels/isa/*.cpp))))
 $(if $(UNKNOWN_ISA),$(error kernels/isa/$(firstword $(UNKNOWN_ISA)).cpp has no line in the table of mk/flags.mk))

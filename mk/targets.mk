@@ -20,7 +20,7 @@ boot-image: $(BUILD)/efi/BOOTX64.EFI model-file
 
 .PHONY: build-tests check-gcc check-san check-wasm check-structure fuzz-run
 build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi \
-  $(BUILD)/test/write_example_config $(HOSTILE_FILES)
+  $(BUILD)/test/write_example_config $(HOSTILE_FILES) $(WASM_MODULES)
 
 # Another compiler, the same answers: g++ builds everything hosted and runs the hosted tests.
 check-gcc:
@@ -31,8 +31,9 @@ check-san:
 	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='-O1 -g' $(BUILD)/san/test/hosted_tests
 	$(BUILD)/san/test/hosted_tests
 
-check-wasm: $(WASM_OBJ)
-	@echo "wasm32: $(words $(WASM_OBJ)) objects compiled"
+# The WebAssembly modules, and their tests where Node is there.
+check-wasm: $(WASM_MODULES) $(BUILD)/lbm
+	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --only wasm $(addprefix --model ,$(wildcard $(MODEL_FILE)))
 
 # The checks that read sources and objects instead of running them; `make test` runs the same ones.
 check-structure: $(BUILD)/lbm $(BUILD)/efi/BOOTX64.EFI $(BUILD)/test/write_example_config

@@ -17,6 +17,7 @@ EFI_CXX  ?= clang++-$(LLVM_VERSION)
 EFI_LINK ?= lld-link-$(LLVM_VERSION)
 OBJCOPY  ?= llvm-objcopy-$(LLVM_VERSION)
 WASM_CXX ?= clang++-$(LLVM_VERSION)
+WASM_LINK ?= wasm-ld-$(LLVM_VERSION)
 
 CXX_IS_CLANG = $(findstring clang,$(notdir $(CXX)))
 

@@ -33,7 +33,7 @@ RULES = {
     "core/chat/": BASE + PLATFORM + ("core/format/", "core/model/", "core/infer/", "core/tokenizer/", "core/chat/",
                                      "kernels/kernel_table.h"),
     # Plain data and raw pointers, and the formula files that are written over the vocabulary.
-    "kernels/": ("core/base/types.h", "core/tensor/dtype.h", "core/tensor/blocks.h", "core/base/fmath.inl.h",
+    "kernels/": ("core/base/types.h", "core/tensor/dtype.h", "core/tensor/blocks.h", "core/tensor/grid.h", "core/base/fmath.inl.h",
                  "core/base/sha256_rounds.inl.h", "core/tensor/f16.inl.h", "kernels/"),
     "efi/": ("core/", "efi/") + CHOOSING_KERNELS,
     "tools/": ("core/", "tools/") + CHOOSING_KERNELS,
@@ -44,6 +44,7 @@ RULES = {
                "tests/tokenizer/", "tests/infer/", "tests/chat/", "tests/kernels/"),
     "tests/hosted/": ("core/", "kernels/", "tools/", "tests/"),
     "tests/fuzz/": ("core/", "kernels/", "tools/", "tests/"),
+    "tests/node/": ("core/", "kernels/", "web/", "tests/test.h", "tests/node/"),
     "tests/bare/": ("core/", "kernels/", "efi/", "tests/test.h", "tests/bare/"),
 }
 

@@ -50,6 +50,7 @@ group() {
     test)
       group run
       want catch2 "is the framework of the hosted tests"
+      want nodejs "runs the WebAssembly modules"
       want dosfstools "checks the image's file system (fsck.fat)" ;;
     check)
       want LLVM-CHECK "" ;;
@@ -126,7 +127,7 @@ case "$wanted" in
     fi
     case "$wanted" in *"LLVM|"*)
       want "clang-$llvm" "compiles everything"
-      want "lld-$llvm" "links the UEFI application"
+      want "lld-$llvm" "links the UEFI application and the WebAssembly modules"
       want "llvm-$llvm" "strips it (llvm-objcopy)" ;; esac
     case "$wanted" in *"LLVM-CHECK|"*)
       want "libclang-rt-$llvm-dev" "address and undefined-behaviour checks, fuzzers (make check, make fuzz)"

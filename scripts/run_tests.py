@@ -6,6 +6,7 @@
   hosted      the Catch2 tests on this machine                   (build/test/hosted_tests)
   cli         the command line, as a user calls it                (tests/hosted/cli_test.py)
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
+  wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, tests/node)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
   scripts     the unit tests of the Python scripts                (tests/scripts)
   structure   layers, symbols, PE file, documents, hostile files, example config; each counts as one test
@@ -20,6 +21,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = Path(os.environ.get("LBM_GOLDEN", ROOT.parent / "shared" / "golden"))
 TAIL_LINES = 200
 CLOSING_LINE = re.compile(r"^(\d+) passed, (\d+) failed\b", re.MULTILINE)
 
@@ -136,6 +139,44 @@ def stage_boot(options):
     return Outcome(n_passed, len(checks) - n_passed, output, note)
 
 
+NODE_PROBE = "process.exit(WebAssembly.validate(require('fs').readFileSync(process.argv[1])) ? 0 : 3)"
+# Node 20 knows relaxed SIMD only when asked, and gets it right only without its quick compiler.
+NODE_RELAXED_FLAGS = ([], ["--experimental-wasm-relaxed-simd", "--no-liftoff"])
+
+
+def node_flags_for(node, module):
+    """The options with which this Node accepts a module with relaxed SIMD, or None."""
+    return next((flags for flags in NODE_RELAXED_FLAGS if run([node, *flags, "-e", NODE_PROBE, module], 60)[0] == 0), None)
+
+
+def stage_wasm(options):
+    """The shared tests, and digests against those of lbm; for engines without relaxed SIMD and with it.
+
+    The last part lets Node choose its compiler: where that one is wrong, the known-answer test has to notice.
+    """
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        return Outcome(0, 0, "", "skipped: there is no Node.js (make deps)")
+    web = options.build / "web"
+    digests = ["tests/node/digest_test.mjs", "--lbm", options.build / "lbm", "--modules", web, "--golden", GOLDEN / "quantized"]
+    model = ["--model", options.model] if options.model and options.model.is_file() else []
+    relaxed = node_flags_for(node, web / "tests-relaxed.wasm")
+    parts = [["tests/node/unit_tests.mjs", web / "tests.wasm"], [*digests, "--module", "lbm", "--threads", "2"]]
+    parts[1] += model if relaxed is None else []
+    if relaxed is not None:
+        parts += [[*relaxed, "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm"],
+                  [*relaxed, *digests, *model, "--module", "lbm-relaxed", "--threads", "3"],
+                  [*relaxed[:1], "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm", "[kernels]"]]
+    outcomes = [run_with_closing_line([node, *part], 300) for part in parts]
+    notes = {outcome.note for outcome in outcomes if outcome.note}
+    if not model:
+        notes.add("skipped: no default model")
+    if relaxed is None:
+        notes.add("skipped: relaxed SIMD, which this Node.js has not got")
+    return Outcome(sum(outcome.n_passed for outcome in outcomes), sum(outcome.n_failed for outcome in outcomes),
+                   "".join(outcome.output for outcome in outcomes), ", ".join(sorted(notes)))
+
+
 def run_unittest(command, timeout_s, **environment):
     code, output = run([sys.executable, *command], timeout_s, **environment)
     ran = re.search(r"^Ran (\d+) tests?", output, re.MULTILINE)
@@ -185,7 +226,7 @@ def stage_structure(options):
     return Outcome(len(checks) - n_failed, n_failed, output)
 
 
-STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "boot": stage_boot, "scripts": stage_scripts,
+STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot, "scripts": stage_scripts,
           "structure": stage_structure}
 
 

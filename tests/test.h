@@ -1,7 +1,8 @@
 // The test macros: TEST_CASE, CHECK and REQUIRE, and nothing else.
 //
-// The tests of the core run twice from the same sources: on the host under Catch2, and as part of
-// an EFI application under QEMU (LBM_TEST_BARE), where neither a C++ library nor exceptions exist.
+// The tests of the core run three times from the same sources: on the host under Catch2, and, where
+// neither a C++ library nor exceptions exist (LBM_TEST_BARE), as part of an EFI application under
+// QEMU and as a WebAssembly module in Node.
 // The second half of this file is all of Catch2 that such a test may use. Tests that need more live
 // in tests/hosted/ and include this header too.
 #pragma once
@@ -59,14 +60,20 @@ void require(bool passed, const char* expression, const char* file, u32 line);
 
 // A test case announces itself by a pointer in the section .lbmtest$b. The linker sorts the parts
 // of a PE section by what follows the '$', so the runner finds all of them between its own $a and
-// $z (tests/bare/runner.cpp): no constructor has to run.
+// $z (tests/bare/runner.cpp): no constructor has to run. In WebAssembly the linker names both ends
+// of every section whose name is an identifier (tests/node/runner.cpp).
+#if defined(__wasm__)
+#define LBM_TEST_SECTION "lbmtest"
+#else
+#define LBM_TEST_SECTION ".lbmtest$b"
+#endif
 #define LBM_TEST_JOIN2(a, b) a##b
 #define LBM_TEST_JOIN(a, b) LBM_TEST_JOIN2(a, b)
 #define LBM_TEST_CASE(id, title, label)                                                        \
   static void LBM_TEST_JOIN(lbm_test_body_, id)();                                             \
   static constexpr ::lbm::test::TestCase LBM_TEST_JOIN(lbm_test_case_, id) = {                 \
       title, label, &LBM_TEST_JOIN(lbm_test_body_, id), __FILE__};                             \
-  [[gnu::section(".lbmtest$b"),                                                                \
+  [[gnu::section(LBM_TEST_SECTION),                                                            \
     gnu::used]] static const ::lbm::test::TestCase* const LBM_TEST_JOIN(lbm_test_entry_, id) = \
       &LBM_TEST_JOIN(lbm_test_case_, id);                                                      \
   static void LBM_TEST_JOIN(lbm_test_body_, id)()

@@ -149,6 +149,7 @@ Json describe_row(LoadedModel& model, const BenchRow& row, const MachineLimits* 
   out["min_ts"] = row.rates.smallest();
   out["max_ts"] = row.rates.largest();
   out["samples_ts"] = row.rates.values();
+  out["samples_cpu_share"] = row.cpu_shares.values();
   out.update(describe_shares(row));
   if (limits != nullptr) out["limits"] = describe_limits(*limits, row.limits);
   if (row.has_split) out["split_us"] = describe_split(row);
@@ -193,6 +194,16 @@ std::string limits_text(u32 n_thread, const MachineLimits& limits,
          reading(limits.large(), all.read_large) + peak_text("int8", limits.int8_loop(), all.int8) +
          peak_text("f32", limits.f32_loop(), all.f32) +
          peak_text("int8 tiles", limits.tile_loop(), all.int8_tiles) + "\n";
+}
+
+// A word of warning where other processes slowed the test down; below this share they did.
+constexpr f64 kDisturbedShare = 0.85;
+std::string load_text(u32 n_thread, const BenchRow& row) {
+  const f64 share = row.cpu_shares.median();
+  if (share >= kDisturbedShare) return {};
+  return row.test.name() + ", " + thread_text(n_thread) +
+         format(": got %.0f %% of the processor time it could have used; others were running\n",
+                100 * share);
 }
 
 std::string split_text(u32 n_thread, const BenchRow& row) {
@@ -286,6 +297,7 @@ ExitCode run(const BenchFlags& flags) {
       progress.clear();
       if (!is_json) print_row(model, rows.back(), options.limits);
       report["results"].push_back(describe_row(model, rows.back(), options.limits));
+      notes += load_text(model.n_thread(), rows.back());
       if (options.split) notes += split_text(model.n_thread(), rows.back());
     }
     if (options.limits != nullptr) notes += limits_text(model.n_thread(), limits, rows);
@@ -312,8 +324,8 @@ void declare_lists(CLI::App& app, BenchFlags& flags) {
   list("-b,--batch,--batch-size", flags.n_batches, "tokens evaluated at once (default: 512)")
       ->check(CLI::Range(u32{1}, Session::kMaxBatch));
   list("--isa", flags.isas, "kernels: auto, or names of 'lbm version' (default: auto)");
-  list("--kv", flags.kvs, "types of the KV cache: f16, f32 (default: f16)")
-      ->check(CLI::IsMember({"f16", "f32"}));
+  list("--kv", flags.kvs, "types of the KV cache: f16, f32, q8_0 (default: f16)")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}));
 }
 
 Action declare(CLI::App& app) {

@@ -1,6 +1,8 @@
 // See bench_run.h.
 #include "tools/bench_run.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -15,6 +17,13 @@ constexpr u32 kModelPasses = 3;  // short ones
 
 void stop_if_interrupted() {
   if (interrupt_pending()) throw CommandError(ExitCode::kInterrupted, "interrupted");
+}
+
+// Processor time of all threads of this process.
+f64 cpu_us() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<f64>(time.tv_sec) * 1e6 + static_cast<f64>(time.tv_nsec) / 1e3;
 }
 
 // Which tokens they are does not change the work; spread over the vocabulary, so that embedding
@@ -201,8 +210,10 @@ BenchRow run_bench_test(LoadedModel& model, const BenchTest& test, const BenchOp
       options.limits->sample(model.engine().workers(), row.limits);
       runner.touch();
     }
-    row.rates.add(static_cast<f64>(test.n_token) * 1e6 /
-                  static_cast<f64>(runner.run(test.n_token)));
+    const f64 start_cpu_us = cpu_us();
+    const f64 elapsed_us = static_cast<f64>(runner.run(test.n_token));
+    row.rates.add(static_cast<f64>(test.n_token) * 1e6 / elapsed_us);
+    row.cpu_shares.add((cpu_us() - start_cpu_us) / (elapsed_us * model.n_thread()));
     stop_if_interrupted();
   }
   if (options.split) {

@@ -67,6 +67,9 @@ struct TimeSplit {
 struct BenchRow {
   BenchTest test;
   Samples rates;  // tokens per second
+  // Of the processors that its threads asked for, how much they got; the rest went to others, or
+  // was waited away.
+  Samples cpu_shares;
   LimitSamples limits;
   TokenCost cost;
   bool has_split = false;

@@ -24,6 +24,7 @@ struct ChatFlags {
   // Settings given as flags: (key of the settings table, value as text).
   std::vector<std::pair<std::string, std::string>> settings;
   bool digest = false;
+  bool no_speculate = false;
 };
 
 // $XDG_CONFIG_HOME/lbm/repl.cfg, ~/.config/lbm/repl.cfg where that is not set.
@@ -44,6 +45,7 @@ class LinuxHost final : public ReplHost {
     load_config(flags.config_path);
     if (!flags.model.empty()) override_setting("model", model_name(flags));
     if (flags.digest) override_setting("digest", "1");
+    if (flags.no_speculate) override_setting("speculate", "off");
     for (const auto& [key, value] : flags.settings) override_setting(key, value);
     for (const auto& [key, value] : settings_) overrides_.push_back({to_str(key), to_str(value)});
   }
@@ -180,6 +182,8 @@ Action declare(CLI::App& app) {
         ->type_name("X");
   }
   app.add_flag("--digest", flags->digest, "show the run digest of every answer");
+  app.add_flag("--no-speculate", flags->no_speculate,
+               "do not guess tokens ahead; the answers are the same");
   return [flags] { return run(*flags); };
 }
 

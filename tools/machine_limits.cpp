@@ -17,6 +17,7 @@ namespace {
 
 constexpr usize kLine = 64;
 constexpr usize kLinesPerStep = 4;
+constexpr usize kPage = 4096;
 constexpr usize kHugePage = 2 * kMiB;
 constexpr u32 kStretchesPerWorker = 4;  // a core that is busy elsewhere costs only its share
 constexpr u32 kTrialPasses = 3;
@@ -27,7 +28,7 @@ using ReadFn = void (*)(const u8* data, usize n_byte);
 void keep(u64 value) { asm volatile("" : : "r"(value)); }
 
 // n_stream streams over equal parts of the data, kLinesPerStep lines of each in turn. What does
-// not divide by all of that is left out (less than 16 KiB of a stretch).
+// not divide by all of that is left out (less than 20 KiB of a stretch).
 template <class Vec, u32 kStreams, usize kAhead>
 [[gnu::always_inline]] inline void read_streams(const u8* data, usize n_byte) {
   constexpr usize kStep = kLine * kLinesPerStep;
@@ -96,7 +97,7 @@ struct ReadJob {
 
 void read_stretch(void* context, u32 task) {
   const ReadJob& job = *static_cast<const ReadJob*>(context);
-  const usize each = job.n_byte / job.n_stretch;
+  const usize each = job.n_byte / job.n_stretch / kPage * kPage;
   job.read(job.data + each * task, each);
 }
 
@@ -183,7 +184,8 @@ namespace {
       "vpdpbusd %%zmm16, %%zmm16, %%zmm\\r\n\t"
       ".endr\n\t"
       "dec %0\n\t"
-      "jnz 1b"
+      "jnz 1b\n\t"
+      "vzeroupper"
       : "+r"(n)
       :
       : LBM_VECTOR_CLOBBERS, "xmm16");
@@ -198,7 +200,8 @@ constexpr u64 kVnniZmmOps = 16 * 64 * 2;
       "%{vex%} vpdpbusd %%ymm15, %%ymm15, %%ymm\\r\n\t"
       ".endr\n\t"
       "dec %0\n\t"
-      "jnz 1b"
+      "jnz 1b\n\t"
+      "vzeroupper"
       : "+r"(n)
       :
       : LBM_VECTOR_CLOBBERS);
@@ -217,7 +220,8 @@ constexpr u64 kVnniYmmOps = 12 * 32 * 2;
       "vpaddd %%ymm1\\r, %%ymm\\r, %%ymm\\r\n\t"
       ".endr\n\t"
       "dec %0\n\t"
-      "jnz 1b"
+      "jnz 1b\n\t"
+      "vzeroupper"
       : "+r"(n)
       :
       : LBM_VECTOR_CLOBBERS);
@@ -235,7 +239,8 @@ constexpr f32 kFactor = 1.5f;
       "vaddps %%zmm1\\r, %%zmm\\r, %%zmm\\r\n\t"
       ".endr\n\t"
       "dec %0\n\t"
-      "jnz 1b"
+      "jnz 1b\n\t"
+      "vzeroupper"
       : "+r"(n)
       : "m"(kFactor)
       : LBM_VECTOR_CLOBBERS, "xmm16", "xmm17", "xmm30");
@@ -251,7 +256,8 @@ constexpr u64 kMultiplyAddZmmOps = 8 * 16 * 2;
       "vaddps %%ymm1\\r, %%ymm\\r, %%ymm\\r\n\t"
       ".endr\n\t"
       "dec %0\n\t"
-      "jnz 1b"
+      "jnz 1b\n\t"
+      "vzeroupper"
       : "+r"(n)
       : "m"(kFactor)
       : LBM_VECTOR_CLOBBERS);

@@ -19,10 +19,13 @@ namespace {
 
 // How long a worker looks for the next job: longer than the gap between two tokens (picking one of
 // 50,000 takes 50 to 150 us), shorter than anything a person or a power meter notices.
-constexpr std::chrono::microseconds kSpinForJob{200};
+constexpr std::chrono::microseconds kLookForJob{1000};
 // How long the caller looks for the end of a job. When a task of it takes much longer, its thread
 // has lost its core to another program: leaving ours lets the scheduler move it here.
-constexpr std::chrono::microseconds kSpinForEnd{50};
+constexpr std::chrono::microseconds kLookForEnd{50};
+// Looks before the core is offered to others, about 5 us. Where other programs keep cores busy, two
+// of our threads can share one; what one of them looks for is then what the other would do.
+constexpr u32 kLooksBeforeYield = 32;
 constexpr u32 kPausesPerLook = 4;
 
 void pause_briefly() {
@@ -40,17 +43,18 @@ void set_numeric_state() {
 #endif
 }
 
-// Spins until `ready` or for `time`; true if ready.
+// Looks until `ready` or for `time`; true if ready.
 template <class Ready>
-bool spin_until(const Ready& ready, std::chrono::microseconds time) {
+bool look_until(const Ready& ready, std::chrono::microseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
-  do {
-    for (u32 i = 0; i < 16; ++i) {
+  for (;;) {
+    for (u32 i = 0; i < kLooksBeforeYield; ++i) {
       if (ready()) return true;
       pause_briefly();
     }
-  } while (std::chrono::steady_clock::now() < end);
-  return ready();
+    if (std::chrono::steady_clock::now() >= end) return ready();
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace
@@ -103,7 +107,7 @@ void ThreadPool::serve() {
     if (stopping_.load(std::memory_order_relaxed)) return;
     if (work()) continue;
     const auto woken = [&] { return n_started_.load(std::memory_order_relaxed) != seen; };
-    if (!spin_until(woken, kSpinForJob)) n_started_.wait(seen, std::memory_order_acquire);
+    if (!look_until(woken, kLookForJob)) n_started_.wait(seen, std::memory_order_acquire);
   }
 }
 
@@ -121,7 +125,7 @@ void ThreadPool::run(Task task, void* job, u32 n_task) {
   n_started_.notify_all();
   work();
   const auto all_done = [&] { return n_done_.load(std::memory_order_acquire) == n_task; };
-  if (spin_until(all_done, kSpinForEnd)) return;
+  if (look_until(all_done, kLookForEnd)) return;
   for (u32 done = n_done_.load(std::memory_order_acquire); done != n_task;
        done = n_done_.load(std::memory_order_acquire)) {
     n_done_.wait(done, std::memory_order_acquire);

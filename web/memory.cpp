@@ -8,8 +8,8 @@ extern "C" lbm::u8 __heap_base;
 namespace lbm::web {
 namespace {
 
-constexpr u64 kPageBytes = 64 * kKiB;  // of WebAssembly
-constexpr u64 kUnit = 4 * kKiB;        // of an allocation
+constexpr u64 kPageBytes = 64 * kKiB;          // of WebAssembly
+constexpr u64 kUnit = 4 * kKiB;                // of an allocation
 constexpr u64 kMaxBytes = 65535 * kPageBytes;  // one page less than 4 GiB: sizes fit into usize
 
 u64 memory_bytes() { return __builtin_wasm_memory_size(0) * kPageBytes; }

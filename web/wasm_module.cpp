@@ -78,7 +78,7 @@ constinit KernelTable g_kernels = {};
 constinit Engine* g_engine = nullptr;
 alignas(Engine) constinit u8 g_engine_bytes[sizeof(Engine)] = {};
 
-constinit char g_message[1024] = {};          // the last error, ends with a zero
+constinit char g_message[1024] = {};                  // the last error, ends with a zero
 constinit char g_digest[sizeof(HexDigest) + 1] = {};  // the last digest, ends with a zero
 constinit u32 g_output[kMaxOutput] = {};
 constinit u32 g_n_output = 0;
@@ -101,8 +101,9 @@ u32 usable_tables(const KernelTable* (&tables)[8]) {
 
 Status load(Span<const u8> file, u32 table, const EngineOptions& options) {
   const KernelTable* tables[8];
-  if (table >= usable_tables(tables))
-    return fail(ErrorCode::kInvalidArgument, "there is no such kernel table").with(table);
+  const u32 n_table = usable_tables(tables);
+  if (table >= n_table)
+    return fail(ErrorCode::kInvalidArgument, "there is no such kernel table").with(table, n_table);
   if (g_engine != nullptr) g_engine->~Engine();
   g_kernels = *tables[table];
   g_engine = new (PlaceAt{g_engine_bytes}) Engine(g_memory, g_workers, g_kernels);
@@ -110,11 +111,21 @@ Status load(Span<const u8> file, u32 table, const EngineOptions& options) {
   return g_engine->load(source, "model", options, nullptr);
 }
 
-Status digest_logits(Span<const u32> tokens) {
+// Leaves the session with the first n_past of its tokens.
+Status rewind(u32 n_past) {
   if (g_engine == nullptr || !g_engine->loaded())
     return fail(ErrorCode::kInvalidArgument, "no model is loaded");
+  return g_engine->session().rewind(n_past);
+}
+
+Status evaluate(u32 n_past, Span<const u32> tokens) {
+  if (Status s = rewind(n_past); !s.ok()) return s;
+  return g_engine->session().evaluate(tokens);
+}
+
+Status digest_logits(Span<const u32> tokens) {
+  if (Status s = rewind(0); !s.ok()) return s;
   Session& session = g_engine->session();
-  if (Status s = session.rewind(0); !s.ok()) return s;
   LogitsDigest digest;
   if (Status s = session.evaluate_all(tokens, digest); !s.ok()) return s;
   keep_digest(digest.finish());
@@ -122,10 +133,8 @@ Status digest_logits(Span<const u32> tokens) {
 }
 
 Status answer(Span<const u32> prompt, const GenerateOptions& options) {
-  if (g_engine == nullptr || !g_engine->loaded())
-    return fail(ErrorCode::kInvalidArgument, "no model is loaded");
+  if (Status s = rewind(0); !s.ok()) return s;
   Session& session = g_engine->session();
-  if (Status s = session.rewind(0); !s.ok()) return s;
   Arena& scratch = g_engine->turn_arena();
   const Arena::Mark mark = scratch.mark();
   Result<Sampler*> sampler = Sampler::create(scratch, g_engine->model().config.n_vocab);
@@ -135,9 +144,8 @@ Status answer(Span<const u32> prompt, const GenerateOptions& options) {
   sampler.value()->set_params(greedy);
   NoClock clock;
   DropText sink(g_output);
-  const Result<GenerateStats> stats =
-      generate({session, g_engine->tokenizer(), *sampler.value(), clock, scratch}, prompt, options,
-               sink);
+  const Result<GenerateStats> stats = generate(
+      {session, g_engine->tokenizer(), *sampler.value(), clock, scratch}, prompt, options, sink);
   scratch.rewind(mark);
   if (!stats.ok()) return stats.error();
   g_n_output = sink.n_id();
@@ -183,15 +191,28 @@ LBM_EXPORT(lbm_n_task_served) u32 lbm_n_task_served() { return g_workers.n_task_
 
 // ---- models -------------------------------------------------------------------------------------
 
-// Loads the file that stands at `file`; it is not needed afterwards. kv_f32: 0 for f16, 1 for f32.
+// Loads the file that stands at `file`, which is not needed afterwards. `kv` is a number of KvType.
 LBM_EXPORT(lbm_load)
-u32 lbm_load(const u8* file, u32 n_byte, u32 table, u32 n_ctx, u32 n_batch, u32 kv_f32) {
+u32 lbm_load(const u8* file, u32 n_byte, u32 table, u32 n_ctx, u32 n_batch, u32 kv) {
   EngineOptions options;
   options.n_ctx = n_ctx;
   options.n_batch = n_batch;
-  options.kv = kv_f32 != 0 ? KvType::kF32 : KvType::kF16;
+  options.kv = static_cast<KvType>(kv);
   options.hash_file = false;
+  if (kv >= kKvTypeLimit)
+    return report(fail(ErrorCode::kInvalidArgument, "there is no such KV type").with(kv));
   return report(load({file, n_byte}, table, options));
+}
+
+// Evaluates `tokens` after the first n_past of those before. lbm_logits() are those of the last
+// one.
+LBM_EXPORT(lbm_evaluate) u32 lbm_evaluate(u32 n_past, const u32* tokens, u32 n_token) {
+  return report(evaluate(n_past, {tokens, n_token}));
+}
+// f32 [n_vocab]; null before the first token.
+LBM_EXPORT(lbm_logits) const f32* lbm_logits() {
+  const bool loaded = g_engine != nullptr && g_engine->loaded();
+  return loaded ? g_engine->session().logits().data() : nullptr;
 }
 
 // Eval digest of `tokens` in an empty context; see lbm_digest().

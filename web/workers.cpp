@@ -19,12 +19,11 @@ u32 add(u32& value, u32 n) { return __atomic_add_fetch(&value, n, __ATOMIC_SEQ_C
 
 // Sleeps until somebody wakes this address, unless the value has changed before.
 void sleep_while(u32& value, u32 seen) {
-  static_cast<void>(__builtin_wasm_memory_atomic_wait32(
-      reinterpret_cast<i32*>(&value), static_cast<i32>(seen), kNoTimeout));
+  static_cast<void>(__builtin_wasm_memory_atomic_wait32(reinterpret_cast<i32*>(&value),
+                                                        static_cast<i32>(seen), kNoTimeout));
 }
 void wake(u32& value, u32 n_thread) {
-  static_cast<void>(
-      __builtin_wasm_memory_atomic_notify(reinterpret_cast<i32*>(&value), n_thread));
+  static_cast<void>(__builtin_wasm_memory_atomic_notify(reinterpret_cast<i32*>(&value), n_thread));
 }
 
 template <class Ready>

@@ -17,9 +17,9 @@
 // in two steps, the first exact; e^r by its polynomial on [-0.35, 0.35] (minimax coefficients of
 // degree 7, S. Moshier's Cephes form); times 2^n in two exact steps.
 template <class F>
-LBM_LANE F exp_f32(F x) {
+LBM_LANE F exp_fraction(F x, F& shifted) {
   const F magic = splat<F>(12582912.0f);
-  const F shifted = x * splat<F>(1.44269504088896341f) + magic;
+  shifted = x * splat<F>(1.44269504088896341f) + magic;
   const F n = shifted - magic;
   F r = x - n * splat<F>(0.693359375f);
   r = r - n * splat<F>(-2.12194440e-4f);
@@ -30,12 +30,25 @@ LBM_LANE F exp_f32(F x) {
   p = p * r + splat<F>(1.6666665459e-1f);
   p = p * r + splat<F>(5.0000001201e-1f);
   p = p * (r * r) + r;
-  p = p + splat<F>(1.0f);
+  return p + splat<F>(1.0f);
+}
+template <class F>
+LBM_LANE F exp_f32(F x) {
+  F shifted;
+  const F p = exp_fraction(x, shifted);
   const auto whole = round_to_int(shifted);
   const auto first = half(whole);
   F y = p * power_of_two(first) * power_of_two(whole - first);
   y = select_less(x, splat<F>(-87.3f), splat<F>(0.0f), y);
   return select_less(splat<F>(88.72f), x, splat<F>(__builtin_inff()), y);
+}
+// The same bits for x <= 0, where n is at least -126 and 2^n one exact step.
+template <class F>
+LBM_LANE F exp_nonpositive_f32(F x) {
+  F shifted;
+  const F p = exp_fraction(x, shifted);
+  const F y = p * power_of_two(round_to_int(shifted));
+  return select_less(x, splat<F>(-87.3f), splat<F>(0.0f), y);
 }
 
 // 1 / (1 + e^-x), and x times it.

@@ -13,7 +13,7 @@ namespace {
 constexpr u64 kMaxWidth = 1 << 20;
 constexpr u64 kMaxHeads = 1024;
 constexpr u64 kMaxHeadDim = 1024;
-constexpr u64 kMaxGroup = 64;  // query heads per KV head (kernels/attention.inl.h)
+constexpr u64 kMaxGroup = 64;  // query heads per KV head
 
 // Reads "<architecture>.<key>" values and keeps the first error, so that a list of reads stays a
 // list.

@@ -12,6 +12,7 @@ namespace {
 #include "kernels/loads.inl.h"
 #include "kernels/sources.inl.h"
 #include "kernels/matmul.inl.h"
+#include "kernels/simd/swar_unit.inl.h"
 #include "kernels/plain.inl.h"
 #include "kernels/vector_ops.inl.h"
 #include "kernels/kv_types.inl.h"

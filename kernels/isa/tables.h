@@ -17,9 +17,10 @@ void sha256_blocks_sha_ni(u32* state, const u8* blocks, usize n_block);
 #endif
 #if defined(__wasm__)
 extern const KernelTable kTable_wasm_simd;
-// A module either fits its engine or is refused as a whole, so this one is linked only into modules
-// for engines with relaxed SIMD; in the others its address is null.
+// A module either fits its engine or is refused as a whole, so these are linked only into modules
+// for engines with relaxed SIMD; in the others their addresses are null.
 [[gnu::weak]] extern const KernelTable kTable_wasm_relaxed;
+[[gnu::weak]] extern const KernelTable kTable_wasm_pairs;
 #endif
 
 }  // namespace lbm

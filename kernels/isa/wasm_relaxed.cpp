@@ -1,5 +1,5 @@
-// The wasm_relaxed kernel table. Everything but the table itself is in an unnamed namespace, so that
-// nothing compiled here can be linked into code for another instruction set
+// The wasm_relaxed kernel table. Everything but the table itself is in an unnamed namespace, so
+// that nothing compiled here can be linked into code for another instruction set
 // (scripts/check_symbols.py).
 #include "kernels/isa/tables.h"
 
@@ -16,6 +16,7 @@ namespace {
 #include "kernels/matmul.inl.h"
 #include "kernels/plain.inl.h"
 #include "kernels/vector_ops.inl.h"
+#include "kernels/kv_types.inl.h"
 #include "kernels/attention.inl.h"
 #include "kernels/table.inl.h"
 

@@ -16,6 +16,7 @@ namespace {
 #include "kernels/matmul.inl.h"
 #include "kernels/plain.inl.h"
 #include "kernels/vector_ops.inl.h"
+#include "kernels/kv_types.inl.h"
 #include "kernels/attention.inl.h"
 #include "kernels/table.inl.h"
 

@@ -18,7 +18,8 @@ struct alignas(64) TileConfig {
 constexpr u32 kUnitTokens = 16;
 constexpr u32 kAhead = 4;  // blocks
 
-// Tiles 0, 1: results. 2, 3: activations. 4, 5: weights. For n_token tokens and n_quad quads a time.
+// Tiles 0, 1: results. 2, 3: activations. 4, 5: weights. For n_token tokens and n_quad quads a
+// time.
 LBM_LANE void configure_unit(u32 n_token, u32 n_quad) {
   TileConfig config = {};
   config.palette = 1;
@@ -28,6 +29,9 @@ LBM_LANE void configure_unit(u32 n_token, u32 n_quad) {
     config.n_row[i] = static_cast<u8>(is_weights ? n_quad : n_token);
     config.row_bytes[i] = static_cast<u16>(is_activations ? 4 * n_quad : 64);
   }
+  // gcc 12 believes that the instruction reads 8 bytes of its operand, and drops the stores to the
+  // others.
+  __asm__ volatile("" : "+m"(config));
   _tile_loadconfig(&config);
 }
 
@@ -114,7 +118,7 @@ void unit_pass(const MatmulArgs& args, const Panel<kStep>& panel, Stretch stretc
   for (u32 t = 0; t < n; ++t) f_store(output(args, tile, first_token + t), acc[t]);
 }
 
-template <Step kStep, u32 kTiles>
+template <Step kStep, u32 kLargest, i32 kOffset, u32 kTiles>
 void multiply_panels_by_unit(const MatmulArgs& args, const Panel<kStep>* panel, Stretch stretch,
                              u32 first_tile) {
   constexpr u32 kQuads = is_whole(kStep) ? 8 : 4;

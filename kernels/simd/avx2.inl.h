@@ -2,8 +2,8 @@
 //
 // maddubs multiplies unsigned by signed bytes and adds pairs into i16 with saturation, so every use
 // proves that it can not saturate (R7): unsigned weights below 16: 2 * 15 * 127 = 3,810 a pair, 8
-// sums 30,480; below 32: 7,874, 4 sums 31,496; below 64: 16,002, 2 sums 32,004; signed weights as |w| times the activation with w's
-// sign: 2 * 128 * 127 = 32,512.
+// sums 30,480; below 32: 7,874, 4 sums 31,496; below 64: 16,002, 2 sums 32,004; signed weights as
+// |w| times the activation with w's sign: 2 * 128 * 127 = 32,512.
 
 constexpr u32 kPart = 8;
 #include "kernels/simd/lanes.inl.h"
@@ -15,7 +15,9 @@ constexpr u32 kPanelTokens = 4;
 constexpr u32 kPlainTokens = 4;
 
 template <u32 kLargest>
-constexpr u32 kQuadsPerSum = kLargest <= 15 ? 8 : kLargest <= 31 ? 4 : 2;
+constexpr u32 kQuadsPerSum = kLargest <= 15   ? 8
+                             : kLargest <= 31 ? 4
+                                              : 2;
 struct SmallSum {
   __m256i part[2];  // i16
 };

@@ -1,19 +1,20 @@
 // f16 lanes by integer arithmetic: the formulas of core/tensor/f16.inl.h on whole vectors, for ISAs
 // without a conversion.
 
-// Infinities and NaN have the largest exponent of f32, too: an overflowing key or an infinite weight
-// is an error of every table (R10, R18), not a large number in some.
+typedef short SHPart __attribute__((vector_size(2 * kPart)));
+
+// Widened as a signed number, a half brings its sign to bit 31; what the shift leaves of it below
+// is cleared, and the product corrects the exponent. Infinity and NaN get theirs back: a key that
+// overflowed is an error in every table (R10, R18), not a large number in some.
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   F32x16 r;
   LBM_EACH_PART {
-    HPart h;
+    SHPart h;
     __builtin_memcpy(&h, p + i * kPart, sizeof(h));
-    const IPart wide = __builtin_convertvector(h, IPart);
-    const IPart magnitude = (wide & 0x7fff) << 13;
-    const FPart value = __builtin_bit_cast(FPart, magnitude) * 0x1p112f;
-    const IPart top = (magnitude >= (0x7c00 << 13)) & 0x7f800000;
-    const IPart sign = (wide & 0x8000) << 16;
-    r.part[i] = __builtin_bit_cast(FPart, __builtin_bit_cast(IPart, value) | top | sign);
+    const IPart bits = (__builtin_convertvector(h, IPart) << 13) & static_cast<i32>(0x8fffe000u);
+    const IPart top = ((bits & 0x0f800000) == 0x0f800000) & 0x7f800000;
+    const FPart value = __builtin_bit_cast(FPart, bits) * 0x1p112f;
+    r.part[i] = __builtin_bit_cast(FPart, __builtin_bit_cast(IPart, value) | top);
   }
   return r;
 }

@@ -180,8 +180,7 @@ LBM_LANE i32 i_fold_max(I32x16 v) {
   i32 lane[kLanes];
   __builtin_memcpy(lane, &v, sizeof(v));
   for (u32 width = kLanes / 2; width != 0; width /= 2) {
-    for (u32 i = 0; i < width; ++i)
-      lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
+    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
   }
   return lane[0];
 }
@@ -191,6 +190,56 @@ LBM_LANE f32 fold_max(F32x16 v) {
   f32 best = lane[0];
   for (u32 i = 1; i < kLanes; ++i) best = best < lane[i] ? lane[i] : best;
   return best;
+}
+
+// Lanes of a (0..15) and b (16..31).
+typedef float Wide __attribute__((vector_size(4 * kLanes)));
+template <int... kIndex>
+LBM_LANE F32x16 shuffle(F32x16 a, F32x16 b) {
+  return __builtin_bit_cast(
+      F32x16,
+      __builtin_shufflevector(__builtin_bit_cast(Wide, a), __builtin_bit_cast(Wide, b), kIndex...));
+}
+
+// out[i] = the fold of v[i], for four vectors at once: trees side by side share their shuffles.
+// Narrow vectors gain nothing by it.
+struct AddLanes {
+  static LBM_LANE F32x16 of(F32x16 a, F32x16 b) { return a + b; }
+  static LBM_LANE f32 fold_one(F32x16 v) { return fold(v); }
+};
+struct MaxLanes {
+  static LBM_LANE F32x16 of(F32x16 a, F32x16 b) { return f_max(a, b); }
+  static LBM_LANE f32 fold_one(F32x16 v) { return fold_max(v); }
+};
+// The same over integers, as bits.
+struct AddIntegers {
+  static LBM_LANE F32x16 of(F32x16 a, F32x16 b) { return f_from_bits(f_bits(a) + f_bits(b)); }
+  static LBM_LANE f32 fold_one(F32x16 v) { return __builtin_bit_cast(f32, i_fold_add(f_bits(v))); }
+};
+struct MaxIntegers {
+  static LBM_LANE F32x16 of(F32x16 a, F32x16 b) { return f_from_bits(i_max(f_bits(a), f_bits(b))); }
+  static LBM_LANE f32 fold_one(F32x16 v) { return __builtin_bit_cast(f32, i_fold_max(f_bits(v))); }
+};
+template <class Op>
+LBM_LANE void fold_four(const F32x16* v, f32* out) {
+  if constexpr (kPart == 4) {
+    for (u32 i = 0; i < 4; ++i) out[i] = Op::fold_one(v[i]);
+  } else {
+    // Eight lanes of two vectors, then four lanes of four.
+    const auto eights = [](F32x16 a, F32x16 b) __attribute__((always_inline)) {
+      return Op::of(shuffle<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>(a, b),
+                    shuffle<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>(a, b));
+    };
+    const F32x16 a = eights(v[0], v[1]);
+    const F32x16 b = eights(v[2], v[3]);
+    F32x16 r = Op::of(shuffle<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>(a, b),
+                      shuffle<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>(a, b));
+    r = Op::of(r, shuffle<2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15>(r, r));
+    r = Op::of(r, shuffle<1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13>(r, r));
+    f32 lane[kLanes];
+    f_store(lane, r);
+    for (u32 i = 0; i < 4; ++i) out[i] = lane[4 * i];
+  }
 }
 
 // The words that fmath.inl.h asks for.

@@ -26,8 +26,8 @@ LBM_LANE Vector gather_lanes(Lane (&lane)[kLanes]) {
   return v;
 }
 
-// f16 lanes in integer arithmetic; halves with the smallest exponent or the largest (subnormal, zero;
-// infinite, NaN) take the general formula.
+// f16 lanes in integer arithmetic; halves with the smallest exponent or the largest (subnormal,
+// zero; infinite, NaN) take the general formula.
 LBM_LANE F32x16 f_load_f16(const u16* p) {
   u32 lane[kLanes];
   for (u32 i = 0; i < kLanes; ++i) {
@@ -106,7 +106,9 @@ LBM_LANE X4 x_load(const i8* q) {
 }
 
 template <u32 kLargest>
-constexpr u32 kQuadsPerSum = kLargest <= 15 ? 4 : kLargest <= 31 ? 2 : 1;
+constexpr u32 kQuadsPerSum = kLargest <= 15   ? 4
+                             : kLargest <= 31 ? 2
+                                              : 1;
 struct SmallSum {
   u64 pair[kPairs];
 };
@@ -143,7 +145,7 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
 }
 
 constexpr PanelForm kPanelForm = PanelForm::kAsUnpacked;
-constexpr bool kMatrixUnit = false;
+constexpr bool kMatrixUnit = true;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   return w;

@@ -1,4 +1,4 @@
-// Weights in quarters of 128 bits: what the two WebAssembly tables share.
+// Weights in quarters of 128 bits: what the WebAssembly tables share.
 //
 // A quarter is 4 rows x 4 columns, so a 32-bit lane holds four consecutive elements of one row, and
 // a 16-bit lane an even and an odd one.
@@ -33,7 +33,8 @@ template <u32 kByte, u32 kValue>
 LBM_LANE v128_t spread_bits(v128_t bits) {
   constexpr u32 a = kByte;
   constexpr u32 b = kByte + 1;
-  const v128_t copy = wasm_i8x16_shuffle(bits, bits, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b);
+  const v128_t copy =
+      wasm_i8x16_shuffle(bits, bits, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b);
   const v128_t one_bit = wasm_u64x2_const_splat(0x8040201008040201u);
   const v128_t set = wasm_i8x16_eq(wasm_v128_and(copy, one_bit), one_bit);
   return wasm_v128_and(set, wasm_u8x16_const_splat(kValue));

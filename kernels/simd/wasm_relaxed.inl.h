@@ -26,13 +26,8 @@ LBM_LANE W64 w_lookup(W64 nibbles, const i8* table) {
   return nibbles;
 }
 
-#ifdef TRY_I16
-template <u32 kLargest>
-constexpr u32 kQuadsPerSum = kLargest <= 15 ? 8 : kLargest <= 31 ? 4 : 2;
-#else
 template <u32 kLargest>
 constexpr u32 kQuadsPerSum = 8;
-#endif
 struct SmallSum {
   v128_t part[kParts];
 };
@@ -41,29 +36,16 @@ LBM_LANE SmallSum small_zero() {
   LBM_EACH_PART sum.part[i] = wasm_i32x4_const_splat(0);
   return sum;
 }
-#ifdef TRY_I16
-LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
-  LBM_EACH_PART {
-    sum.part[i] = wasm_i16x8_add(sum.part[i], wasm_i16x8_relaxed_dot_i8x16_i7x16(x.q, w.part[i]));
-  }
-}
-LBM_LANE I32x16 small_finish(SmallSum sum) {
-  I32x16 r;
-  LBM_EACH_PART r.part[i] = __builtin_bit_cast(IPart, wasm_i32x4_dot_i16x8(sum.part[i], wasm_i16x8_const_splat(1)));
-  return r;
-}
-#else
 LBM_LANE void small_add(SmallSum& sum, W64 w, X4 x) {
   LBM_EACH_PART {
     sum.part[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x.q, w.part[i], sum.part[i]);
   }
 }
 LBM_LANE I32x16 small_finish(SmallSum sum) { return __builtin_bit_cast(I32x16, sum); }
-#endif
 
 LBM_LANE I32x16 signed_start(i32) { return i_splat(0); }
 LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
-  const v128_t negative = wasm_i8x16_shr(x.q, 7);
+  const v128_t negative = wasm_i8x16_lt(x.q, wasm_i8x16_const_splat(0));
   const v128_t magnitude = wasm_i8x16_abs(x.q);
   const v128_t excess =
       wasm_i32x4_relaxed_dot_i8x16_i7x16_add(negative, magnitude, wasm_i32x4_const_splat(0));

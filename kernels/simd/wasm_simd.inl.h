@@ -18,7 +18,7 @@ constexpr u32 kPart = 4;
 
 constexpr u32 kDecodeTiles = 1;
 constexpr u32 kPanelTiles = 1;
-constexpr u32 kPanelTokens = 2;
+constexpr u32 kPanelTokens = 4;
 constexpr u32 kPlainTokens = 2;
 
 // Indices below 16 only.

@@ -72,6 +72,8 @@ TEST_CASE("settings: keys and aliases, in any case, with either dash", "[chat]")
   REQUIRE(settings.set("kv", "F32").ok());
   CHECK(settings.session_params().kv == KvType::kF32);
   CHECK(settings.text(Setting::kKv) == "f32");
+  REQUIRE(settings.set("kv", "q8_0").ok());
+  CHECK(settings.session_params().kv == KvType::kQ8_0);
   CHECK(settings.origin(Setting::kKv) == Settings::Origin::kCommand);
   // Every key and no alias is another setting's key.
   for (u32 i = 0; i < kSettingCount; ++i) {

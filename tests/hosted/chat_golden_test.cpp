@@ -74,8 +74,10 @@ struct Chat {
     sampler->set_params(params);
     conversation = Conversation::create(arena, 64 * kKiB).value();
   }
-  GenerateStats say(const std::string& text, u32 max_tokens, std::string* answer = nullptr) {
+  GenerateStats say(const std::string& text, u32 max_tokens, std::string* answer = nullptr,
+                    Speculate speculate = Speculate::kAuto) {
     GenerateOptions options;
+    options.speculate = speculate;
     options.max_tokens = max_tokens;
     options.digest = true;
     Collect sink;
@@ -148,4 +150,39 @@ TEST_CASE("a conversation has the same text and digests with all kernels", "[gol
     CHECK(answers[i] == answers[0]);
     CHECK(digests[i] == digests[0]);
   }
+}
+
+TEST_CASE("the default model: turns evaluate only what follows, and guessing changes nothing",
+          "[golden][chat]") {
+  const std::string model = default_model_path();
+  if (model.empty()) {
+    WARN("skipped: no default model (make model)");
+    return;
+  }
+  const char* const questions[] = {"Name three colours.", "Repeat them, please.",
+                                   "Now write them three times, one a line."};
+  std::vector<Sha256Digest> expected;
+  u32 n_accepted = 0;
+  for (const Speculate speculate : {Speculate::kOff, Speculate::kAlways}) {
+    Chat chat(model, *usable_tables().back(), 512);
+    u32 n_past = 0;
+    for (u32 turn = 0; turn < 3; ++turn) {
+      SamplerParams params;
+      params.temperature = turn == 2 ? 0.6f : 0.0f;
+      params.repeat_penalty = turn == 1 ? 1.1f : 1.0f;
+      params.seed = 5;
+      chat.sampler->set_params(params);
+      const GenerateStats stats = chat.say(questions[turn], 24, nullptr, speculate);
+      CHECK(stats.n_evaluated == stats.n_prompt - n_past);
+      n_past = chat.engine.session().n_past();
+      CHECK(n_past == stats.n_prompt + stats.n_decoded);
+      n_accepted += stats.n_accepted;
+      if (speculate == Speculate::kOff) {
+        expected.push_back(stats.digest);
+      } else {
+        CHECK(stats.digest == expected[turn]);
+      }
+    }
+  }
+  CHECK(n_accepted > 0);
 }

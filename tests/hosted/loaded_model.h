@@ -15,8 +15,9 @@ namespace lbm::test {
 
 class LoadedModel {
  public:
+  // The memory begins as NaN, so that whatever is read before it was written shows.
   explicit LoadedModel(const std::string& path, usize memory_bytes = 64 << 20)
-      : source_(read_bytes(path)), memory_(memory_bytes) {
+      : source_(read_bytes(path)), memory_(memory_bytes, 0xff) {
     arena_.add_range({memory_.data(), memory_.size()});
     status_ = load();
   }

@@ -7,9 +7,11 @@
 #include "tests/hosted/golden.h"
 #include "tests/hosted/loaded_model.h"
 #include "tests/test.h"
+#include "tools/thread_pool.h"
 
 using namespace lbm;
 using namespace lbm::test;
+using lbm::cli::ThreadPool;
 
 namespace {
 
@@ -30,10 +32,10 @@ std::string formatted(const Status& status) {
 
 // Logits of `tokens` in pieces of n_batch.
 std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
-                           const SessionParams& params, const KernelTable& kernels) {
+                           const SessionParams& params, const KernelTable& kernels,
+                           Workers& workers) {
   const Arena::Mark mark = loaded.arena().mark();
-  SingleWorker worker;
-  Session* session = loaded.session(params, kernels, worker);
+  Session* session = loaded.session(params, kernels, workers);
   REQUIRE(session != nullptr);
   CollectLogits sink;
   const Status status = session->evaluate_all({tokens.data(), tokens.size()}, sink);
@@ -41,6 +43,12 @@ std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
   REQUIRE(status.ok());
   loaded.arena().rewind(mark);
   return sink.values;
+}
+
+std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
+                           const SessionParams& params, const KernelTable& kernels) {
+  SingleWorker worker;
+  return logits_of(loaded, tokens, params, kernels, worker);
 }
 
 struct Difference {
@@ -154,7 +162,8 @@ TEST_CASE("half-precision weights agree with the reference logits", "[golden][in
   }
 }
 
-TEST_CASE("tables, batch sizes and repetition give the same bits", "[golden][infer][bits]") {
+TEST_CASE("tables, batch sizes, threads and repetition give the same bits",
+          "[golden][infer][bits]") {
   std::vector<std::string> paths;
   for (const char* name : kLlamaModels)
     paths.push_back(golden_path(std::string("models/") + name + ".gguf"));
@@ -164,18 +173,27 @@ TEST_CASE("tables, batch sizes and repetition give the same bits", "[golden][inf
     if (path.empty()) return;
     LoadedModel loaded(path);
     REQUIRE(loaded.status().ok());
+    ThreadPool two(2);
+    ThreadPool three(3);
+    SingleWorker one;
+    struct Run {
+      u32 n_batch;
+      Workers& workers;
+    };
+    const Run runs[] = {{1, one}, {7, two}, {32, three}, {512, two}};
     std::vector<u32> tokens;
     for (u32 i = 0; i < 150; ++i) tokens.push_back((i * 37 + 11) % loaded.model().config.n_vocab);
-    for (const KvType kv : {KvType::kF16, KvType::kF32}) {
+    for (const KvType kv : {KvType::kF16, KvType::kF32, KvType::kQ8_0}) {
       SessionParams params;
       params.kv = kv;
       params.n_batch = 1;
       const std::vector<f32> truth = logits_of(loaded, tokens, params, *kernel_tables().front());
       for (const KernelTable* table : kernel_tables()) {
-        for (const u32 n_batch : {1u, 7u, 32u}) {
-          params.n_batch = n_batch;
-          INFO(path << " " << table->name << " batch " << n_batch);
-          const std::vector<f32> logits = logits_of(loaded, tokens, params, *table);
+        for (const Run& run : runs) {
+          params.n_batch = run.n_batch;
+          INFO(path << " " << table->name << " batch " << run.n_batch << " threads "
+                    << run.workers.n_worker());
+          const std::vector<f32> logits = logits_of(loaded, tokens, params, *table, run.workers);
           CHECK(std::memcmp(logits.data(), truth.data(), truth.size() * sizeof(f32)) == 0);
         }
       }

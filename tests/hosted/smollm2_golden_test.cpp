@@ -7,6 +7,7 @@
 #include "tests/hosted/golden.h"
 #include "tests/hosted/loaded_model.h"
 #include "tests/test.h"
+#include "tools/thread_pool.h"
 
 using namespace lbm;
 using namespace lbm::test;
@@ -78,4 +79,37 @@ TEST_CASE("the default model agrees with the exact reference, teacher-forced",
   INFO(n_same << " of " << n_total << " tokens agree");
   REQUIRE(n_total > 100);
   CHECK(n_same * 100 >= n_total * 94);
+}
+
+// Beyond 1,024 positions one token's attention is shared out by chunks when there is more than one
+// thread.
+TEST_CASE("decoding at depth gives the same bits with any number of threads", "[smollm2][bits]") {
+  const std::string model = default_model_path();
+  if (model.empty()) {
+    WARN("skipped: no default model (make model)");
+    return;
+  }
+  LoadedModel loaded(model, usize{400} << 20);
+  REQUIRE(loaded.status().ok());
+  std::vector<u32> prompt;
+  for (u32 i = 0; i < 1030; ++i) prompt.push_back(1000 + i * 37 % 40000);
+  std::vector<f32> truth;
+  for (const u32 n_thread : {1u, 3u}) {
+    const Arena::Mark mark = loaded.arena().mark();
+    cli::ThreadPool workers(n_thread);
+    SessionParams params;
+    params.n_ctx = 1100;
+    params.n_batch = 512;
+    Session* session = loaded.session(params, *kernel_tables().back(), workers);
+    REQUIRE(session != nullptr);
+    REQUIRE(session->evaluate({prompt.data(), prompt.size()}).ok());
+    std::vector<f32> logits;
+    for (u32 token : {17u, 4711u}) {
+      REQUIRE(session->decode(token).ok());
+      logits.insert(logits.end(), session->logits().begin(), session->logits().end());
+    }
+    if (n_thread == 1) truth = logits;
+    CHECK(logits == truth);
+    loaded.arena().rewind(mark);
+  }
 }

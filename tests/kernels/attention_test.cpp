@@ -245,6 +245,20 @@ TEST_CASE("attention: every table and cache type gives the bits of the plain def
   }
 }
 
+TEST_CASE("attention: weights that vanish", "[kernels][bits]") {
+  const KernelTable* tables[8];
+  const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
+  const Shape shape = {16, 2, 9, 200, kNoWindow};
+  fill(shape);
+  for (f32& q : g_case.q) q = q * 12.0f;  // exponents from 0 to far below -87.3
+  expect(shape, KvType::kF16);
+  for (u32 i = 0; i < n_table; ++i) {
+    poison(0xff);
+    CHECK(tables[i]->store_kv[0](store_args(shape, 0, shape.n_pos())));
+    check_table(*tables[i], shape, KvType::kF16);
+  }
+}
+
 TEST_CASE("attention: a window hides positions on the lower side, too", "[kernels][bits]") {
   const Shape shapes[] = {
       {16, 3, 40, 60, 20}, {16, 1, 1, 100, 64}, {24, 2, 5, 63, 1}, {16, 1, 3, 1030, 9}};
@@ -261,6 +275,33 @@ TEST_CASE("attention: chunks of 1,024 positions are merged in ascending order", 
                           {8, 2, 3, 2046, 1024}};
   for (const Shape& shape : shapes) check_shape(shape, KvType::kF16);
   check_shape(shapes[0], KvType::kQ8_0);
+}
+
+// A negative sum that is scaled by +0 is -0, and stays so. Rows that see nothing of a chunk must
+// not be merged with it: -0 plus +0 would be +0.
+TEST_CASE("attention: a chunk without a visible position leaves no trace", "[kernels][bits]") {
+  const KernelTable* tables[8];
+  const u32 n_table = usable_kernel_tables(detect_cpu_features(), tables);
+  struct {
+    Shape shape;
+    u32 pos;  // a multiple of 64: from here on weights are so large that those before vanish
+    u32 row;  // sees positions before and after it, of one chunk only
+  } const cases[] = {{{8, 1, 40, 1000, kNoWindow}, 960, 23}, {{8, 1, 110, 1000, 70}, 1088, 105}};
+  for (const auto& c : cases) {
+    fill(c.shape);
+    for (f32& q : g_case.q) q = 100.0f;
+    for (u32 i = 0; i < c.shape.n_pos() * 8; ++i) {
+      g_case.k[i] = i / 8 < c.pos ? 0.0f : 1.0f;
+      g_case.v[i] = i / 8 < c.pos ? -1.0f : -0.0f;
+    }
+    expect(c.shape, KvType::kF16);
+    REQUIRE(__builtin_bit_cast(u32, g_case.expected[c.row * 8]) == 0x80000000);
+    for (u32 i = 0; i < n_table; ++i) {
+      poison(0xff);
+      CHECK(tables[i]->store_kv[0](store_args(c.shape, 0, c.shape.n_pos())));
+      check_table(*tables[i], c.shape, KvType::kF16);
+    }
+  }
 }
 
 TEST_CASE("what lies outside the visible positions never matters", "[kernels]") {

@@ -34,7 +34,7 @@ bool comes_from(const char* name, DType type, MatmulFn decode, MatmulFn prefill)
 void check_complete(const KernelTable& composed) {
   const KernelTable& scalar = *find_kernel_table(CpuFeatures(), "scalar");
   CHECK(find_kernel_table(detect_cpu_features(), composed.name) != nullptr);
-  CHECK(composed.attention_f16 != nullptr);
+  CHECK(composed.attention[0] != nullptr);
   for (u32 id = 0; id < kDTypeLimit; ++id) {
     const DType type = static_cast<DType>(id);
     CHECK((composed.decode[id] != nullptr) == (scalar.decode[id] != nullptr));
@@ -46,9 +46,9 @@ void check_complete(const KernelTable& composed) {
 
 }  // namespace
 
-TEST_CASE("the trial composes a whole table, and ends where the clock stands still or leaps",
+TEST_CASE("the trial composes a whole table, also where its time is over before it has begun",
           "[kernels]") {
-  for (const u64 step_us : {u64{0}, u64{5}, u64{20'000}}) {
+  for (const u64 step_us : {u64{20}, u64{20'000}}) {
     SteppingClock clock = {step_us};
     KernelTable composed = {};
     compose_fastest(detect_cpu_features(), clock.trial_clock(), composed);

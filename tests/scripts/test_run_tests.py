@@ -88,6 +88,36 @@ class RunTestsTest(unittest.TestCase):
         with self.assertRaises(run_tests.StageFailed):
             self.boot(host, "no answer\n")
 
+    def wasm(self, accepting_flags, model=None):
+        """The Outcome of the wasm stage, and its commands, where Node takes a relaxed module with these flags only."""
+        commands = []
+
+        def node(command, _timeout, **_):
+            if run_tests.NODE_PROBE in command:
+                return (0 if command[1:-3] == accepting_flags else 3), ""
+            commands.append(" ".join(map(str, command)))
+            return 0, "2 passed, 0 failed\n"
+
+        with mock.patch.object(run_tests, "run", node), mock.patch.object(run_tests.shutil, "which", lambda name: "node"):
+            return run_tests.stage_wasm(types.SimpleNamespace(build=self.build, model=model)), commands
+
+    def test_wasm_takes_the_flags_that_this_node_needs(self):
+        for flags, quick in (([], []), (["--experimental-wasm-relaxed-simd", "--no-liftoff"], ["--experimental-wasm-relaxed-simd"])):
+            outcome, commands = self.wasm(flags)
+            self.assertEqual((outcome.n_passed, len(commands)), (10, 5))
+            self.assertTrue(commands[2].startswith(" ".join(["node", *flags, "tests/node/unit_tests.mjs"])), commands)
+            self.assertTrue(commands[4].startswith(" ".join(["node", *quick, "tests/node/unit_tests.mjs"])), commands)
+
+    def test_wasm_says_what_it_leaves_out(self):
+        outcome, commands = self.wasm(None, model=Path(__file__))
+        self.assertEqual((outcome.n_passed, len(commands)), (4, 2))
+        self.assertIn("relaxed", outcome.note)
+        self.assertIn("--model", commands[1])
+        with mock.patch.object(run_tests.shutil, "which", lambda name: None):
+            outcome = run_tests.stage_wasm(types.SimpleNamespace(build=self.build, model=None))
+        self.assertEqual((outcome.n_passed, outcome.n_failed), (0, 0))
+        self.assertIn("skipped", outcome.note)
+
     def test_unittest_output(self):
         for text, code, expected in (("Ran 5 tests in 1s\n\nOK\n", 0, (5, 0)),
                                      ("Ran 5 tests in 1s\n\nFAILED (failures=1, errors=2)\n", 1, (2, 3)),
