@@ -41,6 +41,10 @@ CpuFeatures detect_cpu_features() {
   const u32 max_leaf = cpuid(0, 0).eax;
   const Leaf one = cpuid(1, 0);
   features.hypervisor = bit(one.ecx, 31);
+  if (features.hypervisor) {
+    const Leaf name = cpuid(0x40000000u, 0);
+    features.emulated = __builtin_memcmp(&name.ebx, "TCGTCGTCGTCG", 12) == 0;
+  }
   const bool os_saves_state = bit(one.ecx, 27);
   const u64 xcr0 = os_saves_state ? read_xcr0() : 0;
   const bool ymm = (xcr0 & 0x06) == 0x06;

@@ -14,6 +14,7 @@ struct CpuFeatures {
   bool wasm_relaxed = false;  // the table is linked in, and the engine gives its known answers
   bool wasm_pairs = false;    // the same
   bool hypervisor = false;
+  bool emulated = false;  // by QEMU's TCG, where a vector instruction is a call of a function
   char brand[49] = {};  // "Intel(R) Xeon(R) ...", may be empty
 };
 

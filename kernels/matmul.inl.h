@@ -220,8 +220,17 @@ void decode_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   }
 }
 
+// Defined where kDecodeUnit says that a vocabulary streams weights in its own way
+// (kernels/simd/swar_unit.inl.h).
+template <class Source>
+void decode_by_unit(const MatmulArgs& args);
+
 template <class Source>
 void decode(const MatmulArgs& args) {
+  if constexpr (kDecodeUnit) {
+    decode_by_unit<Source>(args);
+    return;
+  }
   const u32 end = args.first_tile + args.n_tile;
   u32 tile = args.first_tile;
   if (args.n_token == 1) {

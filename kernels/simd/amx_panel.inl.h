@@ -2,6 +2,7 @@
 
 constexpr PanelForm kPanelForm = PanelForm::kSigned;
 constexpr bool kMatrixUnit = true;
+constexpr bool kDecodeUnit = false;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   return {_mm512_sub_epi8(w.bytes, _mm512_set1_epi8(static_cast<char>(kOffset)))};

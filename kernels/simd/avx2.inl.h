@@ -46,6 +46,7 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
 
 constexpr PanelForm kPanelForm = PanelForm::kAsUnpacked;
 constexpr bool kMatrixUnit = false;
+constexpr bool kDecodeUnit = false;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   return w;

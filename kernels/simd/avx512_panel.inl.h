@@ -2,6 +2,7 @@
 
 constexpr PanelForm kPanelForm = PanelForm::kRaised;
 constexpr bool kMatrixUnit = false;
+constexpr bool kDecodeUnit = false;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   return {_mm512_add_epi8(w.bytes, _mm512_set1_epi8(static_cast<char>(128 - kOffset)))};

@@ -35,6 +35,7 @@ LBM_LANE I32x16 signed_add(I32x16 acc, W64 w, X4 x) {
 
 constexpr PanelForm kPanelForm = PanelForm::kRaised;
 constexpr bool kMatrixUnit = false;
+constexpr bool kDecodeUnit = false;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   const __m256i up = _mm256_set1_epi8(static_cast<char>(128 - kOffset));

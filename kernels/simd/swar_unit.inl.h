@@ -13,7 +13,8 @@
 // bits: w = a + b 2^32, one column of two rows, which no block can fill (32 * 128 * 127 < 2^31).
 
 constexpr u32 kUnitTokens = 3;
-constexpr u32 kChunkBlocks = 8;  // split words of two tiles: 16 or 32 KiB
+constexpr u32 kChunkBlocks = 8;    // split words of two tiles: 16 or 32 KiB
+constexpr u32 kStreamBlocks = 48;  // of one token: 7 or 13 KiB
 constexpr u64 kEachRow = 0x0000000100000001u;
 
 // One block of 16 rows, for elements of at most kLargest (0: signed bytes).
@@ -193,4 +194,96 @@ void multiply_panels_by_unit(const MatmulArgs& args, const Panel<kStep>* panel, 
       multiply.template operator()<kUnitTokens>(token);
     for (; token < args.n_token; ++token) multiply.template operator()<1>(token);
   }
+}
+
+// ---- one token ----------------------------------------------------------------------------------
+
+// The dot products of one block, straight from the weights, for four pairs of rows (what else a
+// source gives is not used, and not loaded). dot[part][pair].
+template <class Source, u32 kFirstPair, u32 kStepParts, class Activations>
+LBM_LANE void stream_dots(const Source& source, const Activations& x, const ActivationBlock& block,
+                          u64 (&dot)[kStepParts][kPairs]) {
+  constexpr bool kNarrow = Source::kLargest != 0 && Source::kLargest <= 15;
+  constexpr i32 kCentre = Source::kLargest == 0 ? 128 : Source::kOffset;
+  constexpr u32 kGroups = kNarrow ? 2 : 4 / kStepParts;  // of two quads, in one sum
+  _Pragma("GCC unroll 1") for (u32 begin = 0; begin < 4; begin += kGroups) {
+    const u32 part = kStepParts == 1 ? 0 : begin / 2;
+    // Wide sums take raised bytes, which are never negative: 32 * 255 * 127 < 2^31.
+    const i32 sum_q =
+        (part == 0 ? block.sum_low : block.sum_high) + (kStepParts == 1 ? block.sum_high : 0);
+    const u64 start =
+        kNarrow ? kLaneBias
+                : static_cast<u64>(static_cast<i64>(-kCentre * sum_q)) * kEachRow + 0x80000000u;
+    u64 sum[4] = {start, start, start, start};
+    _Pragma("GCC unroll 1") for (u32 g = begin; g < begin + kGroups; ++g) {
+      W64 quad[2];
+      source.pair(g, quad[0], quad[1]);
+      for (u32 c = 0; c < 2; ++c) {
+        constexpr u32 kQuadSteps = kNarrow ? 2 : 4;
+        for (u32 j = 0; j < kQuadSteps; ++j) {
+          for (u32 i = 0; i < 4; ++i) {
+            const u64 w = quad[c].pair[kFirstPair + i];
+            const u64 raised = Source::kLargest == 0 ? w ^ 0x8080808080808080u : w;
+            const u64 mask = kNarrow ? kEvenBytes : 0xff * kEachRow;
+            sum[i] += ((raised >> (8 * j)) & mask) * x.x[(2 * g + c) * kQuadSteps + j][0];
+            __asm__("" : "+r"(sum[i]));
+          }
+        }
+      }
+    }
+    for (u32 i = 0; i < 4; ++i) {
+      u64& to = dot[part][kFirstPair + i];
+      if constexpr (!kNarrow) {
+        to = sum[i] ^ 0x80000000u;
+      } else {
+        const u64 lanes = (sum[i] >> 16) & (0xffff * kEachRow);
+        if (kStepParts == 1 && begin == 0) {
+          to = lanes;
+        } else {
+          const u64 all = lanes + (kStepParts == 1 ? to : 0) + x.finish[part][0];
+          to = all ^ (0x80000000u * kEachRow);
+        }
+      }
+    }
+  }
+}
+
+template <class Source>
+void decode_one(const MatmulArgs& args, const u8* row, f32* y) {
+  constexpr u32 kStepParts = is_whole(Source::kStep) ? 1 : 2;
+  using Weights = SplitWeights<Source::kLargest, Source::kOffset>;
+  using Activations = SplitActivations<Weights, kStepParts == 1, Source::kOffset, 1>;
+  const u32 n_block = args.n_col / kBlockSize;
+  const ActivationBlock* x = reinterpret_cast<const ActivationBlock*>(row);
+  Activations split_x[kStreamBlocks];
+  for (u32 first = 0; first < n_block; first += kStreamBlocks) {
+    const u32 n = n_block - first < kStreamBlocks ? n_block - first : kStreamBlocks;
+    for (u32 b = 0; b < n; ++b) split_x[b].fill(0, x[first + b]);
+    for (u32 tile = args.first_tile; tile < args.first_tile + args.n_tile; ++tile) {
+      Source source(args.tiles + tile * args.tile_stride, first);
+      f32* out = y + tile * kTileRows;
+      F32x16 acc = first == 0 ? f_zero() : f_load(out);
+      for (u32 b = 0; b < n; ++b) {
+        alignas(16) u64 dot[kStepParts][kPairs];
+        stream_dots<Source, 0>(source, split_x[b], x[first + b], dot);
+        stream_dots<Source, 4>(source, split_x[b], x[first + b], dot);
+        __asm__ volatile("" : "+m"(dot));
+        Scales s;
+        source.scales(s);
+        I32x16 dots[2];
+        __builtin_memcpy(&dots[0], dot[0], sizeof(dots[0]));
+        __builtin_memcpy(&dots[1], dot[kStepParts - 1], sizeof(dots[1]));
+        add_dots<Source::kStep>(acc, s, x[first + b], dots[0], dots[1]);
+        source.next();
+      }
+      f_store(out, acc);
+    }
+  }
+}
+
+// In place of decode_pass: the weights stream by once for each token.
+template <class Source>
+void decode_by_unit(const MatmulArgs& args) {
+  for (u32 token = 0; token < args.n_token; ++token)
+    decode_one<Source>(args, args.x + token * args.x_stride, args.y + token * args.y_stride);
 }

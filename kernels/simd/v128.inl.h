@@ -65,6 +65,7 @@ LBM_LANE X4 x_load(const i8* q) { return {wasm_v128_load32_splat(q)}; }
 // Unsigned elements stay so in a panel, signed ones too.
 constexpr PanelForm kPanelForm = PanelForm::kAsUnpacked;
 constexpr bool kMatrixUnit = false;
+constexpr bool kDecodeUnit = false;
 template <i32 kOffset>
 LBM_LANE W64 w_to_panel(W64 w) {
   return w;
