@@ -166,11 +166,14 @@ class Trial {
     const DType kinds[kKinds] = {DType::kQ4_1, DType::kF16};
     Ranking heats[kKinds][kPhases];
     Ranking all;
-    // SWAR first, the definition last.
-    for (u32 i = 1; i <= n_table_; ++i) all.table[all.n++] = i % n_table_;
+    // The widest first: it sets the mark that the others give up at, and keeps near ties.
+    for (u32 i = n_table_; i > 0; --i) all.table[all.n++] = i - 1;
     // Under a known emulator the answer is known, and the translation of everything that would be
     // timed takes longer than the trial may.
-    if (features_.emulated) all.n = 1;
+    if (features_.emulated) {
+      all.n = 1;
+      all.table[0] = 1;  // SWAR
+    }
     for (u32 kind = 0; kind < kKinds; ++kind) {
       heats[kind][kDecode] = rank_matmul(all, kDecode, kinds[kind]);
       heats[kind][kPrefill] = rank_matmul(heats[kind][kDecode], kPrefill, kinds[kind]);
