@@ -15,7 +15,7 @@ struct CpuFeatures {
   bool wasm_pairs = false;    // the same
   bool hypervisor = false;
   bool emulated = false;  // by QEMU's TCG, where a vector instruction is a call of a function
-  char brand[49] = {};  // "Intel(R) Xeon(R) ...", may be empty
+  char brand[49] = {};    // "Intel(R) Xeon(R) ...", may be empty
 };
 
 // Reads CPUID and XGETBV of the calling core. On bare metal every core enables its state first

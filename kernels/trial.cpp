@@ -1,13 +1,14 @@
 // The choice of kernels by timing (select.h).
 //
 // Every usable table runs a small matrix product. Two heats on one type each, quantized and plain,
-// for one token and for many, leave the tables that are at most half as fast as the best; only
+// for one token and for many, leave the tables that are at least half as fast as the best; only
 // those are timed on the other types. A wide machine has two or three of them at the end.
 //
 // What is timed fits in the first-level caches. Products larger than that wait for memory the more
 // the faster their table is, so the order stays what it was.
 #include "core/tensor/blocks.h"
 #include "core/tensor/dtype.h"
+#include "core/tensor/grid.h"
 #include "kernels/isa/tables.h"
 #include "kernels/select.h"
 
@@ -163,7 +164,7 @@ class Trial {
 
   void compose(KernelTable& out) {
     fill_probe();
-    const DType kinds[kKinds] = {DType::kQ4_1, DType::kF16};
+    const DType kinds[kKinds] = {DType::kQ4_1, DType::kF16, DType::kIQ2_S};
     Ranking heats[kKinds][kPhases];
     Ranking all;
     // The widest first: it sets the mark that the others give up at, and keeps near ties.
@@ -175,7 +176,8 @@ class Trial {
       all.table[0] = 1;  // SWAR
     }
     for (u32 kind = 0; kind < kKinds; ++kind) {
-      heats[kind][kDecode] = rank_matmul(all, kDecode, kinds[kind]);
+      const Ranking& contenders = kind == kGrid ? heats[kBlocks][kDecode] : all;
+      heats[kind][kDecode] = rank_matmul(contenders, kDecode, kinds[kind]);
       heats[kind][kPrefill] = rank_matmul(heats[kind][kDecode], kPrefill, kinds[kind]);
     }
     const Ranking vectors = rank(all, [this](u32 table) { return VectorCall{*tables_[table]}; });
@@ -185,8 +187,9 @@ class Trial {
       const DType type = static_cast<DType>(id);
       out.decode_from[id] = out.prefill_from[id] = nullptr;
       if (out.decode[id] == nullptr) continue;
-      const u32 kind = dtype_traits(type).block_size == 1 ? 1 : 0;
-      const bool ran_in_heat = type == kinds[kind];
+      const Kind kind = kind_of(type);
+      // The grid types share their kernels, so one of them speaks for all.
+      const bool ran_in_heat = type == kinds[kind] || kind == kGrid;
       for (u32 p = 0; p < kPhases; ++p) {
         const Phase phase = static_cast<Phase>(p);
         const Ranking& heat = heats[kind][phase];
@@ -204,7 +207,11 @@ class Trial {
   }
 
  private:
-  static constexpr u32 kKinds = 2;
+  enum Kind : u32 { kBlocks, kPlain, kGrid, kKinds };
+  static Kind kind_of(DType type) {
+    if (is_grid_type(type)) return kGrid;
+    return dtype_traits(type).block_size == 1 ? kPlain : kBlocks;
+  }
 
   Ranking rank_matmul(const Ranking& contenders, Phase phase, DType type) {
     const u32 n_token = phase == kDecode ? 1 : slow_ ? kFewerTokens : kManyTokens;

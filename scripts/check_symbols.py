@@ -4,7 +4,8 @@
   check_symbols.py BUILD        reads BUILD/host and BUILD/efi (whichever is there)
 
   kernels/isa/*.o   define one global symbol, their KernelTable, and nothing weak: an inline function compiled for AVX2 that the
-                    linker may pick for everybody crashes older processors. They need nothing but the mem functions.
+                    linker may pick for everybody crashes older processors. They need nothing but the mem functions
+                    and expand_grid (docs/adr/0002).
   core, kernels     need nothing but each other, the mem functions and panic(): no libc, no libstdc++, no compiler runtime.
   core, kernels,    run nothing before their entry: no .init_array, no .ctors, no guards of static variables. On bare metal
   efi               nobody would call the constructors.
@@ -21,6 +22,7 @@ from pathlib import Path
 from object_file import NotAnObject, read_object
 
 # What the compiler itself may call; each host supplies them (libc, or efi/runtime.cpp).
+GRID_FUNCTIONS = {"_ZN3lbm11expand_gridENS_5DTypeEPKhjRNS_8GridTileE"}  # docs/adr/0002
 MEMORY_FUNCTIONS = {"memcpy", "memmove", "memset", "memcmp"}
 # Besides those, what the core asks of every host: __builtin_strlen where it is not folded, panic(), and the function in the
 # place of a pure virtual one, which a broken invariant would call.
@@ -49,8 +51,8 @@ def check_isa(path, obj):
         yield f"{path}: defines {len(tables)} global symbols instead of its one KernelTable: {found}"
     for name in sorted(weak):
         yield f"{path}: weak symbol {name}: the linker may use this copy in code for every processor"
-    for name in sorted(obj.undefined() - MEMORY_FUNCTIONS - LINKER_NAMES):
-        yield f"{path}: needs {name}; kernels need nothing but the mem functions"
+    for name in sorted(obj.undefined() - MEMORY_FUNCTIONS - LINKER_NAMES - GRID_FUNCTIONS):
+        yield f"{path}: needs {name}; kernels need nothing but the mem functions and expand_grid"
 
 
 def check_closed(objects):

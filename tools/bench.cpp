@@ -19,7 +19,7 @@ struct BenchFlags {
   std::vector<u32> n_generate = {128};
   std::vector<u32> depths = {0};
   std::vector<u32> n_threads = {0};  // 0: physical cores
-  std::vector<u32> n_batches = {512};
+  std::vector<u32> n_batches = {256};
   std::vector<std::string> isas = {"auto"};
   std::vector<std::string> kvs = {"f16"};
   u32 n_ctx = 0;  // 0: what the tests need
@@ -321,7 +321,7 @@ void declare_lists(CLI::App& app, BenchFlags& flags) {
   list("-d,--n-depth", flags.depths, "tokens in the context before the test (default: 0)");
   list("-t,--threads", flags.n_threads, "threads (default: physical cores)")
       ->check(CLI::Range(u32{1}, ThreadPool::kMaxThreads));
-  list("-b,--batch,--batch-size", flags.n_batches, "tokens evaluated at once (default: 512)")
+  list("-b,--batch,--batch-size", flags.n_batches, "tokens evaluated at once (default: 256)")
       ->check(CLI::Range(u32{1}, Session::kMaxBatch));
   list("--isa", flags.isas, "kernels: auto, or names of 'lbm version' (default: auto)");
   list("--kv", flags.kvs, "types of the KV cache: f16, f32, q8_0 (default: f16)")

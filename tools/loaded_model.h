@@ -21,7 +21,7 @@ struct ModelFlags {
   std::string isa = "auto";
   std::string kv = "f16";
   u32 n_ctx = 0;  // 0: the default of the command
-  u32 n_batch = 32;
+  u32 n_batch = 128;
   u32 n_thread = 0;  // 0: physical cores
 };
 

@@ -1,5 +1,5 @@
-// The 64 round constants of SHA-256 (FIPS 180-4, section 4.2.2), for the portable block function and
-// for those in processor instructions. Included inside an unnamed namespace.
+// The 64 round constants of SHA-256 (FIPS 180-4, section 4.2.2), for the portable block function
+// and for those in processor instructions. Included inside an unnamed namespace.
 
 constexpr u32 kRound[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,

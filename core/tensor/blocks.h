@@ -14,9 +14,9 @@
 //   nibbles[g]  64 bytes: quad 2g in the low halves, quad 2g + 1 in the high ones
 //   pairs[h]    64 bytes of 2-bit elements: quad 4h + i in bits 2i and 2i + 1
 //   bits[c]     one bit of each element of quad c, as a 64-bit word
-// The types with superblocks of 256 columns hold 8 sub-blocks of 32 columns each; their 6-bit scales
-// stand as a nibble beside the sub-block, and 2 high bits in the superblock's head.
-// Layouts of file blocks: ggml-common.h of the GGUF specification's reference implementation.
+// The types with superblocks of 256 columns hold 8 sub-blocks of 32 columns each; their 6-bit
+// scales stand as a nibble beside the sub-block, and 2 high bits in the superblock's head. Layouts
+// of file blocks: ggml-common.h of the GGUF specification's reference implementation.
 #pragma once
 
 #include "core/base/types.h"

@@ -30,8 +30,8 @@ struct GridTile {
 [[nodiscard]] bool is_grid_type(DType type);
 [[nodiscard]] GridStep grid_step(DType type);
 
-// Expands columns 32 * block .. 32 * block + 31 of a tile row ([n_col / block size][16 rows] of file
-// blocks). Every bit pattern of a block is defined.
+// Expands columns 32 * block .. 32 * block + 31 of a tile row ([n_col / block size][16 rows] of
+// file blocks). Every bit pattern of a block is defined.
 void expand_grid(DType type, const u8* tile, u32 block, GridTile& out);
 
 }  // namespace lbm

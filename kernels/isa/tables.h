@@ -1,5 +1,5 @@
-// The kernel tables of this build, one per file of kernels/isa, and the functions that no vocabulary
-// stands behind.
+// The kernel tables of this build, one per file of kernels/isa, and the functions that no
+// vocabulary stands behind.
 #pragma once
 
 #include "kernels/kernel_table.h"
