@@ -219,7 +219,7 @@ TEST_CASE("a thousand runs of a tiny model give one digest", "[golden][infer][bi
   const u32 table = sizes()[0] - 1;
   u32 n_same = 0;
   for (u32 i = 0; i < 1000; ++i) {
-    n_same += digest_of(loaded, {table, i % 3, 1, 1, 0}, script) == truth ? 1 : 0;
+    n_same += digest_of(loaded, {table, i % 3, 1, 1, 0}, script) == truth ? 1u : 0u;
   }
   CHECK(n_same == 1000);
 }
