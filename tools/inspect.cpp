@@ -7,6 +7,7 @@
 #include "core/chat/template.h"
 #include "core/infer/session.h"
 #include "core/model/model.h"
+#include "core/tensor/grid.h"
 #include "tools/command.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"
@@ -89,6 +90,12 @@ Json describe_tokenizer(const Tokenizer& tokenizer) {
   return out;
 }
 
+// "slow": expanded anew for every token (core/tensor/grid.h), so decoding is bound by the processor.
+const char* support_of(DType type) {
+  if (!dtype_traits(type).is_weight) return "unsupported";
+  return is_grid_type(type) ? "slow" : "fast";
+}
+
 // Type by type, the largest first.
 Json describe_types(const ModelFile& file) {
   struct Total {
@@ -114,7 +121,7 @@ Json describe_types(const ModelFile& file) {
                    {"n_tensor", total.n_tensor},
                    {"n_byte", total.n_byte},
                    {"n_element", total.n_element},
-                   {"support", traits.is_weight ? "fast" : "unsupported"}});
+                   {"support", support_of(total.type)}});
   }
   return out;
 }

@@ -508,6 +508,11 @@ class TinyModels(unittest.TestCase):
         self.assertEqual(err, "")
         self.assertIn(b"runs here     yes", text)
 
+    def test_inspect_tells_fast_types_from_slow_ones(self):
+        report = lbm_json("inspect", golden("quantized", "llama-IQ2_XS.gguf"), "--json")
+        support = {t["type"]: t["support"] for t in report["types"]}
+        self.assertEqual(support, {"IQ2_XS": "slow", "Q5_K": "fast", "Q2_K": "fast", "Q4_K": "fast", "F32": "fast"})
+
     def test_unsupported_architecture(self):
         path, _ = self.reference("gemma2")
         if lbm_json("inspect", path, "--json")["runs"]:
