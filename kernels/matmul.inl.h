@@ -179,10 +179,10 @@ LBM_LANE void add_block(const Pair& pair, const GetScales& scales,
 // run: 14.2 GB/s without, 16.3 at 1 KiB, 15.4 at 1.5 KiB, 13.8 at 4 KiB (docs/performance.md).
 // Tiles of a matrix follow each other, so the end of one fetches the start of the next.
 constexpr usize kPrefetchBytes = 1024;
-template <usize kBytes>
+template <usize kBytes, usize kAhead = kPrefetchBytes>
 LBM_LANE void prefetch(const void* p) {
   for (usize at = 0; at < kBytes; at += 64)
-    __builtin_prefetch(static_cast<const u8*>(p) + kPrefetchBytes + at);
+    __builtin_prefetch(static_cast<const u8*>(p) + kAhead + at);
 }
 
 // Sources have no default constructor: one per tile, made in place.

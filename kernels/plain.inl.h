@@ -4,6 +4,9 @@
 // Two tiles at a time when there is one token: the additions of a row wait for each other, those of
 // another tile do not.
 constexpr u32 kPlainDecodeTiles = 2;
+// Two streams want to be fetched further ahead than one: F16 on Sapphire Rapids in one run, 16.8
+// GB/s at 1 KiB, 19.1 at 2, 18.9 at 3, 18.1 at 4.
+constexpr usize kPlainPrefetchBytes = 2048;
 
 template <class Load, u32 kTiles>
 void plain_decode_pass(const MatmulArgs& args, u32 first_tile) {
@@ -19,7 +22,7 @@ void plain_decode_pass(const MatmulArgs& args, u32 first_tile) {
     const F32x16 activation = f_splat(x[k]);
     for (u32 r = 0; r < kTiles; ++r) {
       const Element* column = tile[r] + static_cast<usize>(k) * kTileRows;
-      prefetch<kTileRows * sizeof(Element)>(column);
+      prefetch<kTileRows * sizeof(Element), kPlainPrefetchBytes>(column);
       acc[r] = acc[r] + Load::lanes(column) * activation;
     }
   }
