@@ -4,7 +4,7 @@
   run_tests.py [--build build] [--model FILE] [--only STAGE]...
 
   hosted      the Catch2 tests on this machine                   (build/test/hosted_tests)
-  cli         the command line, as a user calls it                (tests/hosted/cli_test.py)
+  cli         the command line, as a user calls it                (tests/hosted/cli_*test.py)
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
   wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, tests/node)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
@@ -192,7 +192,8 @@ def run_unittest(command, timeout_s, **environment):
 
 
 def stage_cli(options):
-    return run_unittest(["tests/hosted/cli_test.py"], 900, LBM=str(options.build / "lbm"))
+    discover = ["-m", "unittest", "discover", "-s", "tests/hosted", "-t", "tests/hosted", "-p", "cli_*test.py"]
+    return run_unittest(discover, 900, LBM=str(options.build / "lbm"))
 
 
 def stage_scripts(_options):
