@@ -43,27 +43,6 @@ void* memmove(void* to, const void* from, size_t n) {
   return to;
 }
 
-int memcmp(const void* a, const void* b, size_t n) {
-  const unsigned char* x = static_cast<const unsigned char*>(a);
-  const unsigned char* y = static_cast<const unsigned char*>(b);
-  for (size_t i = 0; i < n; ++i) {
-    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
-    __asm__ volatile("");
-  }
-  return 0;
-}
-
-size_t strlen(const char* text) {
-  size_t n = 0;
-  while (text[n] != 0) {
-    ++n;
-    __asm__ volatile("");
-  }
-  return n;
-}
-
-[[noreturn]] void __cxa_pure_virtual() {
-  lbm::panic("a pure virtual function was called", __FILE__, __LINE__);
-}
+#include "core/base/runtime.inl.h"
 
 }  // extern "C"

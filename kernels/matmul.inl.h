@@ -185,20 +185,10 @@ LBM_LANE void prefetch(const void* p) {
     __builtin_prefetch(static_cast<const u8*>(p) + kAhead + at);
 }
 
-// Sources have no default constructor: one per tile, made in place.
-template <class Source, u32 kTiles>
-struct SourceRow {
-  alignas(Source) u8 bytes[kTiles * sizeof(Source)];
-  LBM_LANE Source& operator[](u32 r) { return reinterpret_cast<Source*>(bytes)[r]; }
-  LBM_LANE const Source& operator[](u32 r) const {
-    return reinterpret_cast<const Source*>(bytes)[r];
-  }
-};
-
 template <class Source, u32 kTiles, u32 kTokens>
 void decode_pass(const MatmulArgs& args, u32 first_tile, u32 first_token) {
   const u32 n_block = args.n_col / kBlockSize;
-  SourceRow<Source, kTiles> row;
+  Source row[kTiles];
   const ActivationBlock* x[kTokens];
   F32x16 acc[kTiles][kTokens];
   for (u32 r = 0; r < kTiles; ++r) {

@@ -35,7 +35,8 @@ struct SourceKind {
 template <class Tile, Step kTheStep, u32 kTheLargest, i32 kTheOffset>
 struct BlockSource : SourceKind<kTheStep, kTheLargest, kTheOffset> {
   static constexpr usize kBytes = sizeof(Tile);  // of 32 columns
-  const Tile* tile;
+  const Tile* tile = nullptr;
+  BlockSource() = default;
   BlockSource(const u8* row_tile, u32 block)
       : tile(reinterpret_cast<const Tile*>(row_tile) + block) {}
   LBM_LANE void next() { ++tile; }
@@ -128,8 +129,9 @@ struct SourceMXFP4 : BlockSource<TileMXFP4, Step::kScale, 24, 12> {
 template <class Tile, Step kTheStep, u32 kTheLargest, i32 kTheOffset>
 struct SuperSource : SourceKind<kTheStep, kTheLargest, kTheOffset> {
   static constexpr usize kBytes = sizeof(Tile) / kSubBlocks;
-  const Tile* tile;
-  u32 sub;
+  const Tile* tile = nullptr;
+  u32 sub = 0;
+  SuperSource() = default;
   SuperSource(const u8* row_tile, u32 block)
       : tile(reinterpret_cast<const Tile*>(row_tile) + block / kSubBlocks),
         sub(block % kSubBlocks) {}

@@ -13,25 +13,7 @@ void* memcpy(void* to, const void* from, size_t n) { return __builtin_memcpy(to,
 void* memmove(void* to, const void* from, size_t n) { return __builtin_memmove(to, from, n); }
 void* memset(void* to, int value, size_t n) { return __builtin_memset(to, value, n); }
 
-// The empty statements keep the loops from being taken for the functions that they are.
-int memcmp(const void* a, const void* b, size_t n) {
-  const unsigned char* x = static_cast<const unsigned char*>(a);
-  const unsigned char* y = static_cast<const unsigned char*>(b);
-  for (size_t i = 0; i < n; ++i) {
-    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
-    __asm__ volatile("");
-  }
-  return 0;
-}
-
-size_t strlen(const char* text) {
-  size_t n = 0;
-  while (text[n] != 0) {
-    ++n;
-    __asm__ volatile("");
-  }
-  return n;
-}
+#include "core/base/runtime.inl.h"
 
 // The low 128 bits of a product of 128-bit numbers, which checked multiplications of 64-bit sizes
 // need on a 32-bit target. Schoolbook, in halves of 32 bits.
@@ -49,10 +31,6 @@ __int128 __multi3(__int128 a, __int128 b) {
                     a_low * b_high + a_high * b_low;
   return static_cast<__int128>((static_cast<unsigned __int128>(high) << 64) |
                                (other << 32 | (low & kHalf)));
-}
-
-[[noreturn]] void __cxa_pure_virtual() {
-  lbm::panic("a pure virtual function was called", __FILE__, __LINE__);
 }
 
 }  // extern "C"

@@ -159,30 +159,23 @@ LBM_LANE F32x16 f_from_int(I32x16 a) {
 }
 
 // The fold tree of R11: lane i with i + 8, then + 4, + 2, + 1.
-LBM_LANE f32 fold(F32x16 v) {
-  f32 lane[kLanes];
+template <class Lane, class Lanes, class Join>
+LBM_LANE Lane fold_tree(const Lanes& v, const Join& join) {
+  Lane lane[kLanes];
   __builtin_memcpy(lane, &v, sizeof(v));
   for (u32 width = kLanes / 2; width != 0; width /= 2) {
-    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
+    for (u32 i = 0; i < width; ++i) lane[i] = join(lane[i], lane[i + width]);
   }
   return lane[0];
 }
-// The same tree over integers, where the order does not matter.
+LBM_LANE f32 fold(F32x16 v) {
+  return fold_tree<f32>(v, [](f32 a, f32 b) { return a + b; });
+}
 LBM_LANE i32 i_fold_add(I32x16 v) {
-  i32 lane[kLanes];
-  __builtin_memcpy(lane, &v, sizeof(v));
-  for (u32 width = kLanes / 2; width != 0; width /= 2) {
-    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] + lane[i + width];
-  }
-  return lane[0];
+  return fold_tree<i32>(v, [](i32 a, i32 b) { return a + b; });
 }
 LBM_LANE i32 i_fold_max(I32x16 v) {
-  i32 lane[kLanes];
-  __builtin_memcpy(lane, &v, sizeof(v));
-  for (u32 width = kLanes / 2; width != 0; width /= 2) {
-    for (u32 i = 0; i < width; ++i) lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
-  }
-  return lane[0];
+  return fold_tree<i32>(v, [](i32 a, i32 b) { return a > b ? a : b; });
 }
 LBM_LANE f32 fold_max(F32x16 v) {
   f32 lane[kLanes];

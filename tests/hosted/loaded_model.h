@@ -10,6 +10,7 @@
 #include "core/model/model.h"
 #include "kernels/select.h"
 #include "tests/hosted/memory_source.h"
+#include "tests/test.h"
 
 namespace lbm::test {
 
@@ -76,5 +77,27 @@ class CollectLogits final : public Session::LogitsSink {
   }
   std::vector<f32> values;
 };
+
+// The message of a failed status.
+inline std::string formatted(const Status& status) {
+  char buffer[300];
+  const Str text = format_error(status.error(), buffer);
+  return {text.data(), text.size()};
+}
+
+// Logits of `tokens`, evaluated in pieces of params.n_batch, [n_token][n_vocab].
+inline std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
+                                  const SessionParams& params, const KernelTable& kernels,
+                                  Workers& workers) {
+  const Arena::Mark mark = loaded.arena().mark();
+  Session* session = loaded.session(params, kernels, workers);
+  REQUIRE(session != nullptr);
+  CollectLogits sink;
+  const Status status = session->evaluate_all({tokens.data(), tokens.size()}, sink);
+  INFO((status.ok() ? std::string("ok") : formatted(status)));
+  REQUIRE(status.ok());
+  loaded.arena().rewind(mark);
+  return sink.values;
+}
 
 }  // namespace lbm::test

@@ -24,27 +24,6 @@ nlohmann::json read_json(const std::string& path) {
   return nlohmann::json::parse(in);
 }
 
-std::string formatted(const Status& status) {
-  char buffer[300];
-  const Str text = format_error(status.error(), buffer);
-  return {text.data(), text.size()};
-}
-
-// Logits of `tokens` in pieces of n_batch.
-std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
-                           const SessionParams& params, const KernelTable& kernels,
-                           Workers& workers) {
-  const Arena::Mark mark = loaded.arena().mark();
-  Session* session = loaded.session(params, kernels, workers);
-  REQUIRE(session != nullptr);
-  CollectLogits sink;
-  const Status status = session->evaluate_all({tokens.data(), tokens.size()}, sink);
-  INFO((status.ok() ? std::string("ok") : formatted(status)));
-  REQUIRE(status.ok());
-  loaded.arena().rewind(mark);
-  return sink.values;
-}
-
 std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
                            const SessionParams& params, const KernelTable& kernels) {
   SingleWorker worker;

@@ -18,12 +18,6 @@ namespace {
 
 constexpr f64 kMostOfReference = 1.05;  // of the reference engine's own error
 
-std::string formatted(const Status& status) {
-  char buffer[300];
-  const Str text = format_error(status.error(), buffer);
-  return {text.data(), text.size()};
-}
-
 // Names without ".gguf", sorted; empty where the golden data is absent.
 std::vector<std::string> quantized_models() {
   std::vector<std::string> names;
@@ -47,20 +41,6 @@ nlohmann::json read_json(const std::string& path) {
 
 // Architectures that this build runs; their files have to load.
 bool must_load(const nlohmann::json& expect) { return expect["architecture"] == "llama"; }
-
-std::vector<f32> logits_of(LoadedModel& loaded, const std::vector<u32>& tokens,
-                           const SessionParams& params, const KernelTable& kernels,
-                           Workers& workers) {
-  const Arena::Mark mark = loaded.arena().mark();
-  Session* session = loaded.session(params, kernels, workers);
-  REQUIRE(session != nullptr);
-  CollectLogits sink;
-  const Status status = session->evaluate_all({tokens.data(), tokens.size()}, sink);
-  INFO((status.ok() ? std::string("ok") : formatted(status)));
-  REQUIRE(status.ok());
-  loaded.arena().rewind(mark);
-  return sink.values;
-}
 
 // Of the sums of squares of one position's logits: difference / expected.
 f64 median_nmse(const std::vector<f32>& actual, const std::vector<f32>& expected, usize n_vocab) {
