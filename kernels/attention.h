@@ -60,6 +60,9 @@ struct AttentionArgs {
   f32* out;  // [n_token][out_stride], heads as in q
   usize out_stride;
   f32* scratch;  // attention_scratch_floats(head_dim, n_token * n_group) elements, 64-byte aligned
+  f32 soft_cap = 0.0f;         // not 0: a score s becomes soft_cap * tanh(s / soft_cap)
+  const f32* sinks = nullptr;  // [n_group], or none: a score that each head always sees, with a
+                               // value of zeros (R15)
 };
 using AttentionFn = void (*)(const AttentionArgs& args);
 // The partial result of the positions of one chunk, attention_partial_floats() elements: what lets

@@ -152,6 +152,16 @@ void ragged_score_rows(const RowBatch& batch, const Source& keys, u32 row) {
   score_rows<Source, kRows>(batch, keys, row, low / kLanes, (high + kLanes - 1) / kLanes);
 }
 
+// The scores that score_rows() made for what each row sees (R14).
+LBM_APART void cap_scores(const RowBatch& batch, f32 cap) {
+  const F32x16 lanes = f_splat(cap);
+  for (u32 r = 0; r < batch.n; ++r) {
+    f32* scores = batch.scores + r * kAttentionTile;
+    for (u32 j = batch.low[r] / kLanes * kLanes; j < batch.high[r]; j += kLanes)
+      f_store(scores + j, capped(f_load(scores + j), lanes));
+  }
+}
+
 // Calls f(first, count) for rows 0 .. n - 1, kAttentionRows at a time, the last ones fewer; `count`
 // is a constant.
 template <u32 kRows>
@@ -275,6 +285,7 @@ void attention_tile(const AttentionArgs& args, const Partial& partial, const Key
     for_rows(batch.n, [&](u32 r, auto count) {
       ragged_score_rows<Keys, decltype(count)::kValue>(batch, keys, r);
     });
+    if (args.soft_cap != 0.0f) cap_scores(batch, args.soft_cap);
     softmax_rows(batch);
     for_rows(batch.n, [&](u32 r, auto count) {
       ragged_value_rows<Values, decltype(count)::kValue>(batch, values, r);
@@ -343,6 +354,42 @@ void attention_part(const AttentionArgs& args, u32 chunk, f32* memory) {
   }
 }
 
+// What a row is scaled by where its maximum becomes the larger one of two.
+struct MergeScales {
+  f32 max;
+  f32 a;
+  f32 b;
+};
+LBM_LANE MergeScales merge_scales(f32 max_a, f32 max_b) {
+  const f32 max = max_a < max_b ? max_b : max_a;
+  f32 scale_a[kLanes];
+  f32 scale_b[kLanes];
+  f_store(scale_a, exp_f32(f_splat(max_a - max)));
+  f_store(scale_b, exp_f32(f_splat(max_b - max)));
+  return {max, scale_a[0], scale_b[0]};
+}
+
+// The sinks merged with the first partial result (R15): max = sink, sum = 1, out = 0 come before
+// it.
+void start_from_sinks(const AttentionArgs& args, const Partial& first) {
+  const u32 padded = pad_lanes(args.head_dim);
+  for (u32 row = 0; row < n_row_of(args); ++row) {
+    const f32 sink = args.sinks[row % args.n_group];
+    if (first.sum[row] == 0.0f) {  // out is 0 already
+      first.max[row] = sink;
+      first.sum[row] = 1.0f;
+      continue;
+    }
+    const MergeScales scales = merge_scales(sink, first.max[row]);
+    f32* out = first.out + static_cast<usize>(row) * padded;
+    const F32x16 nothing = f_zero() * f_splat(scales.a);
+    for (u32 d = 0; d < padded; d += kLanes)
+      f_store(out + d, nothing + f_load(out + d) * f_splat(scales.b));
+    first.max[row] = scales.max;
+    first.sum[row] = scales.a + first.sum[row] * scales.b;
+  }
+}
+
 // a = a merged with the later partial result b, row by row.
 void merge_partials(const AttentionArgs& args, const Partial& a, const Partial& b) {
   const u32 padded = pad_lanes(args.head_dim);
@@ -356,17 +403,13 @@ void merge_partials(const AttentionArgs& args, const Partial& a, const Partial& 
       __builtin_memcpy(a_out, b_out, padded * sizeof(f32));
       continue;
     }
-    const f32 max = a.max[row] < b.max[row] ? b.max[row] : a.max[row];
-    f32 scale_a[kLanes];
-    f32 scale_b[kLanes];
-    f_store(scale_a, exp_f32(f_splat(a.max[row] - max)));
-    f_store(scale_b, exp_f32(f_splat(b.max[row] - max)));
-    a.sum[row] = a.sum[row] * scale_a[0] + b.sum[row] * scale_b[0];
+    const MergeScales scales = merge_scales(a.max[row], b.max[row]);
+    a.sum[row] = a.sum[row] * scales.a + b.sum[row] * scales.b;
     for (u32 d = 0; d < padded; d += kLanes) {
       f_store(a_out + d,
-              f_load(a_out + d) * f_splat(scale_a[0]) + f_load(b_out + d) * f_splat(scale_b[0]));
+              f_load(a_out + d) * f_splat(scales.a) + f_load(b_out + d) * f_splat(scales.b));
     }
-    a.max[row] = max;
+    a.max[row] = scales.max;
   }
 }
 
@@ -387,6 +430,7 @@ void finish_attention(const AttentionArgs& args, const Partial& partial) {
 void attention_join(const AttentionArgs& args, f32* partials, u32 n_partial) {
   const usize stride = attention_partial_floats(args.head_dim, n_row_of(args));
   const Partial first = partial_at(args, partials);
+  if (args.sinks != nullptr) start_from_sinks(args, first);
   for (u32 i = 1; i < n_partial; ++i)
     merge_partials(args, first, partial_at(args, partials + i * stride));
   finish_attention(args, first);
@@ -398,12 +442,14 @@ void attention(const AttentionArgs& args) {
   f32* partials = args.scratch + attention_scratch_floats(args.head_dim, n_row) -
                   2 * attention_partial_floats(args.head_dim, n_row);
   f32* later = partials + attention_partial_floats(args.head_dim, n_row);
+  const Partial first = partial_at(args, partials);
   u32 chunk = first_visible(args, args.first_pos) / kAttentionChunk;
   const u32 last = (args.first_pos + args.n_token - 1) / kAttentionChunk;
   attention_part<Kv>(args, chunk, partials);
+  if (args.sinks != nullptr) start_from_sinks(args, first);
   while (chunk++ < last) {
     attention_part<Kv>(args, chunk, later);
-    merge_partials(args, partial_at(args, partials), partial_at(args, later));
+    merge_partials(args, first, partial_at(args, later));
   }
-  attention_join(args, partials, 1);
+  finish_attention(args, first);
 }

@@ -14,6 +14,7 @@
 #include "core/tensor/dtype.h"
 #include "core/tensor/grid.h"
 #include "kernels/attention.h"
+#include "kernels/recurrent.h"
 
 namespace lbm {
 
@@ -50,6 +51,10 @@ struct MatmulArgs {
 
 using MatmulFn = void (*)(const MatmulArgs& args);
 
+// The gated unit of gpt-oss: swiglu_clamped().
+constexpr f32 kSwigluLimit = 7.0f;
+constexpr f32 kSwigluAlpha = 1.702f;
+
 constexpr u32 kDecodeTokens = 4;  // up to here `decode` is the better one of the two
 
 struct KernelTable {
@@ -68,12 +73,37 @@ struct KernelTable {
   // Quantizes n elements (a multiple of 32) by R3. Returns false when one of them is NaN or
   // infinite.
   bool (*quantize_row)(const f32* x, u32 n, ActivationBlock* out);
+  // In the operations on rows that follow y may be x (or gate): each element is read before it is
+  // written. A NaN stays a NaN.
+  //
   // y[i] = (x[i] * (1 / sqrt(mean(x^2) + eps))) * weight[i]   (R11)
   void (*rms_norm)(const f32* x, const f32* weight, u32 n, f32 eps, f32* y);
+  // y[i] = ((x[i] - m) * (1 / sqrt(mean((x - m)^2) + eps))) * weight[i] + bias[i], m = mean(x)
+  // (R11); bias may be nullptr.
+  void (*layer_norm)(const f32* x, const f32* weight, const f32* bias, u32 n, f32 eps, f32* y);
   // x[i] = x[i] + y[i]
   void (*add)(f32* x, const f32* y, u32 n);
   // y[i] = silu(gate[i]) * up[i]   (R12)
   void (*silu_mul)(const f32* gate, const f32* up, u32 n, f32* y);
+  // y[i] = gelu(gate[i]) * up[i], and gelu alone; GELU in its tanh form (R12)
+  void (*gelu_mul)(const f32* gate, const f32* up, u32 n, f32* y);
+  void (*gelu)(f32* x, u32 n);
+  // x[i] = max(x[i], 0)^2
+  void (*relu_squared)(f32* x, u32 n);
+  // y[i] = g * sigmoid(kSwigluAlpha * g) * (u + 1), g = min(gate[i], kSwigluLimit), u = up[i] held
+  // within [-kSwigluLimit, kSwigluLimit]   (R12)
+  void (*swiglu_clamped)(const f32* gate, const f32* up, u32 n, f32* y);
+  // x[i] = x[i] * sigmoid(gate[i])   (R12)
+  void (*sigmoid_mul)(const f32* gate, f32* x, u32 n);
+  // x[i] = x[i] * factor
+  void (*scale)(f32* x, f32 factor, u32 n);
+  // x[i] = x[i] + y[i] * factor
+  void (*add_scaled)(f32* x, const f32* y, f32 factor, u32 n);
+  // x[i] = cap * tanh(x[i] / cap)   (R12); cap > 0
+  void (*soft_cap)(f32* x, f32 cap, u32 n);
+  // x[i] = exp(x[i] - max(x)) / sum, the sum by R11: routers. All results are NaN where an element
+  // is NaN or +infinity, or all are -infinity.
+  void (*softmax)(f32* x, u32 n);
   // Rotates n_rot dims of one head (R13): neighbours (2i, 2i+1) by cos_sin [n_rot / 2][2], or
   // halves (i, i + n_rot / 2) by cos_sin [2][n_rot / 2].
   void (*rope_neighbours)(f32* x, const f32* cos_sin, u32 n_rot);
@@ -87,6 +117,12 @@ struct KernelTable {
   // Merges the partial results of consecutive chunks, one after the other in memory; they are
   // overwritten.
   void (*attention_join)(const AttentionArgs& args, f32* partials, u32 n_partial);
+
+  // Layers with a state (kernels/recurrent.h, R17).
+  ConvFn conv;
+  DeltaNetFn delta_net;
+  // y[i] = (x[i] * (1 / sqrt(sum(x^2) + eps))) * factor   (R11); y may be x
+  void (*l2_norm)(const f32* x, u32 n, f32 eps, f32 factor, f32* y);
 
   // False when one of the n elements is NaN or infinite.
   bool (*all_finite)(const f32* x, u32 n);

@@ -40,7 +40,17 @@ constexpr KernelTable make_table() {
   table.quantize_row = quantize_row;
   table.rms_norm = rms_norm;
   table.add = add;
+  table.layer_norm = layer_norm;
   table.silu_mul = silu_mul;
+  table.gelu_mul = gelu_mul;
+  table.gelu = gelu;
+  table.relu_squared = relu_squared;
+  table.swiglu_clamped = swiglu_clamped;
+  table.sigmoid_mul = sigmoid_mul;
+  table.scale = scale;
+  table.add_scaled = add_scaled;
+  table.soft_cap = soft_cap;
+  table.softmax = softmax;
   table.rope_neighbours = rope_neighbours;
   table.rope_halves = rope_halves;
   const auto set_kv = [&table](KvType type, KvStoreFn store, AttentionFn whole,
@@ -53,6 +63,9 @@ constexpr KernelTable make_table() {
   set_kv(KvType::kF32, store_kv<KvF32>, attention<KvF32>, attention_part<KvF32>);
   set_kv(KvType::kQ8_0, store_kv<KvQ8>, attention<KvQ8>, attention_part<KvQ8>);
   table.attention_join = attention_join;
+  table.conv = conv;
+  table.delta_net = delta_net;
+  table.l2_norm = l2_norm;
   table.all_finite = all_finite;
   return table;
 }

@@ -1,5 +1,5 @@
-// The operations between matrix products: quantizing activations (R3), norms (R11), activations
-// functions (R12), RoPE (R13).
+// The operations between matrix products: quantizing activations (R3), RMSNorm (R11), RoPE (R13).
+// Activation functions and the other operations on rows are in activation_ops.inl.h.
 
 // 32 elements as integers in [-127, 127] and what one of them stands for (R3). Adding 1.5 * 2^23
 // rounds to nearest even and leaves the integer in the low bits; |v| <= 127 always fits.
@@ -120,12 +120,6 @@ void rms_norm(const f32* x, const f32* weight, u32 n, f32 eps, f32* y) {
 void add(f32* x, const f32* y, u32 n) {
   for_lanes(n, [&](u32 i, u32 n_lane) {
     store_lanes(x + i, load_lanes(x + i, n_lane) + load_lanes(y + i, n_lane), n_lane);
-  });
-}
-
-void silu_mul(const f32* gate, const f32* up, u32 n, f32* y) {
-  for_lanes(n, [&](u32 i, u32 n_lane) {
-    store_lanes(y + i, silu_f32(load_lanes(gate + i, n_lane)) * load_lanes(up + i, n_lane), n_lane);
   });
 }
 

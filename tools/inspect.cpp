@@ -65,7 +65,7 @@ Json describe_config(const ModelConfig& config) {
   out["n_head"] = config.n_head;
   out["n_head_kv"] = config.n_head_kv;
   out["head_dim"] = config.head_dim;
-  out["rms_eps"] = static_cast<f64>(config.rms_eps);
+  out["rms_eps"] = static_cast<f64>(config.norm_eps);
   out["rope"] = {{"base", config.rope.freq_base},
                  {"n_rot", config.rope.n_rot},
                  {"scaling", kScaling[static_cast<u32>(config.rope.scaling)]},

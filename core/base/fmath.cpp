@@ -60,6 +60,10 @@ f64 cos_polynomial(f64 r) {
 }  // namespace
 
 f32 exp_f32(f32 x) { return formula::exp_f32(x); }
+f32 tanh_f32(f32 x) { return formula::tanh_f32(x); }
+f32 sigmoid_f32(f32 x) { return formula::sigmoid_f32(x); }
+f32 silu_f32(f32 x) { return formula::silu_f32(x); }
+f32 gelu_f32(f32 x) { return formula::gelu_f32(x); }
 
 f64 exp_f64(f64 x) {
   if (x != x) return x;
@@ -143,6 +147,16 @@ f64 floor_f64(f64 x) {
   if (!(x < kAllWhole && x > -kAllWhole)) return x;  // infinities and NaN, too
   const f64 cut = static_cast<f64>(static_cast<i64>(x));
   return cut > x ? cut - 1.0 : cut;
+}
+
+// max(x, 0) + ln(1 + e^-|x|). Where 1 + u rounds u, ln(1 + u) = ln(w) * u / (w - 1) with the rounded
+// w = 1 + u is still right.
+f32 softplus_f32(f32 x) {
+  const f64 wide = static_cast<f64>(x);
+  const f64 u = exp_f64(wide < 0.0 ? wide : -wide);
+  const f64 w = 1.0 + u;
+  const f64 tail = w == 1.0 ? u : log_f64(w) * (u / (w - 1.0));
+  return static_cast<f32>((wide < 0.0 ? 0.0 : wide) + tail);
 }
 
 }  // namespace lbm

@@ -7,6 +7,12 @@ namespace lbm {
 
 // f32, by the formulas of fmath.inl.h that the kernels share.
 [[nodiscard]] f32 exp_f32(f32 x);
+[[nodiscard]] f32 tanh_f32(f32 x);
+[[nodiscard]] f32 sigmoid_f32(f32 x);
+[[nodiscard]] f32 silu_f32(f32 x);
+[[nodiscard]] f32 gelu_f32(f32 x);
+// ln(1 + e^x), formed in f64 and rounded once.
+[[nodiscard]] f32 softplus_f32(f32 x);
 
 // f64, for what is computed once per position or per token: RoPE angles, YaRN factors, sampling.
 [[nodiscard]] f64 exp_f64(f64 x);

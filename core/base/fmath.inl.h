@@ -60,3 +60,31 @@ template <class F>
 LBM_LANE F silu_f32(F x) {
   return x / (splat<F>(1.0f) + exp_f32(splat<F>(0.0f) - x));
 }
+
+// Near 0 the odd polynomial of S. Moshier's Cephes form, elsewhere 1 - 2 / (e^2|x| + 1), which does
+// not cancel there. tanh(-0) is +0.
+template <class F>
+LBM_LANE F tanh_f32(F x) {
+  const F zero = splat<F>(0.0f);
+  const F magnitude = select_less(x, zero, zero - x, x);
+  const F z = x * x;
+  F p = splat<F>(-5.70498872745e-3f);
+  p = p * z + splat<F>(2.06390887954e-2f);
+  p = p * z - splat<F>(5.37397155531e-2f);
+  p = p * z + splat<F>(1.33314422036e-1f);
+  p = p * z - splat<F>(3.33332819422e-1f);
+  const F near = p * z * x + x;
+  const F one = splat<F>(1.0f);
+  const F far = one - splat<F>(2.0f) / (exp_f32(magnitude + magnitude) + one);
+  const F sign_far = select_less(x, zero, zero - far, far);
+  return select_less(magnitude, splat<F>(0.625f), near, sign_far);
+}
+
+// GELU in its tanh form, x / 2 * (1 + tanh u) with u = sqrt(2 / pi) * (x + 0.044715 x^3), written
+// with 1 + tanh u = 2 / (1 + e^-2u), which keeps its precision where x is negative.
+template <class F>
+LBM_LANE F gelu_f32(F x) {
+  const F cubic = splat<F>(0.044715f) * (x * x) + splat<F>(1.0f);
+  const F exponent = (splat<F>(-1.5957691216057308f) * x) * cubic;
+  return x / (splat<F>(1.0f) + exp_f32(exponent));
+}

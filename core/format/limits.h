@@ -23,6 +23,7 @@ constexpr u32 kMaxDims = 4;
 constexpr u64 kMaxDim = u64{1} << 40;
 constexpr u64 kMaxAlignment = 65536;
 constexpr u64 kDefaultAlignment = 32;
+constexpr u64 kMaxParts = 64;  // files of one model
 
 // The model in it; read_config() and Tokenizer::create() apply these.
 constexpr u64 kMaxVocabulary = 1048576;

@@ -11,18 +11,37 @@ template <class Visit>
 void for_each_rows(Activations& a, const ModelConfig& c, u32 n_batch, Visit visit) {
   visit(a.x, c.n_embd, n_batch);
   visit(a.normed, c.n_embd, n_batch);
-  visit(a.q, c.n_embd_q(), n_batch);
+  visit(a.q, c.n_embd_q() * (c.gated_attention ? 2 : 1), n_batch);
   visit(a.k, c.n_embd_kv(), n_batch);
   visit(a.v, c.n_embd_kv(), n_batch);
+  if (c.gated_attention) visit(a.attention_gate, c.n_embd_q(), n_batch);
   visit(a.attended, c.n_embd_q(), n_batch);
   visit(a.delta, c.n_embd, n_batch);
+  if (c.parallel) visit(a.attention_delta, c.n_embd, n_batch);
   visit(a.gate, c.n_ff, n_batch);
   visit(a.up, c.n_ff, n_batch);
   visit(a.angles, c.rope.n_rot, n_batch);
+  if (c.two_ropes) visit(a.local_angles, c.rope_local.n_rot, n_batch);
+  if (c.short_conv.n_tap != 0) {
+    visit(a.recurrent_in, c.n_embd, n_batch);
+    visit(a.recurrent_gate, c.n_embd, n_batch);
+    visit(a.recurrent_out, c.n_embd, n_batch);
+  }
+  if (c.delta_net.n_tap != 0) {
+    visit(a.recurrent_in, c.delta_net.n_channel(), n_batch);
+    visit(a.recurrent_gate, c.delta_net.n_value(), n_batch);
+    visit(a.recurrent_out, c.delta_net.n_value(), n_batch);
+    visit(a.head_gates, 4 * Activations::head_gate_stride(c), n_batch);
+  }
   visit(a.logits, c.n_vocab, Activations::n_logit_row(c, n_batch));
 }
 
-u64 widest_input(const ModelConfig& c) { return max_u64(max_u64(c.n_embd, c.n_embd_q()), c.n_ff); }
+// Of the inputs of all matrices.
+u64 widest_input(const ModelConfig& c) {
+  const u64 ffn = max_u64(c.n_ff, max_u64(c.experts.n_ff, c.experts.n_ff_shared));
+  const u64 mixed = max_u64(c.n_embd_q(), u64{c.delta_net.n_value_head} * c.delta_net.value_dim);
+  return max_u64(c.n_embd, max_u64(mixed, ffn));
+}
 // Odd, so that the same block of consecutive tokens does not fall on the same few cache sets.
 u64 blocks_per_row(const ModelConfig& c) { return ceil_div(widest_input(c), kBlockSize) | 1; }
 
@@ -31,14 +50,28 @@ u64 blocks_per_row(const ModelConfig& c) { return ceil_div(widest_input(c), kBlo
 constexpr u32 kAttentionRows = 128;
 
 u64 scratch_floats(const ModelConfig& c, u32 n_batch) {
-  const u32 n_row = Activations::n_attention_token(c, n_batch) * (c.n_head / c.n_head_kv);
-  return align_up(attention_scratch_floats(c.head_dim, n_row), 16);
+  u64 most = 0;
+  for (u32 i = 0; i < c.n_layer; ++i) {
+    if (c.layers[i].n_head_kv == 0) continue;
+    const u32 n_group = c.n_group(i);
+    const u32 n_row = Activations::n_attention_token(n_group, n_batch) * n_group;
+    most = max_u64(most, attention_scratch_floats(c.head_dim, n_row));
+  }
+  return align_up(most, 16);
 }
-// The partial results of one token are kept where several cores share its context.
+// The partial results of one token and one KV head, for the largest group.
+u64 partial_floats(const ModelConfig& c) {
+  u64 most = 0;
+  for (u32 i = 0; i < c.n_layer; ++i) {
+    if (c.layers[i].n_head_kv != 0)
+      most = max_u64(most, attention_partial_floats(c.head_dim, c.n_group(i)));
+  }
+  return most;
+}
+// They are kept where several cores share its context.
 u64 partials_floats(const ModelConfig& c, u32 n_ctx, u32 n_worker) {
   if (n_worker == 1 || n_ctx <= kAttentionChunk) return 0;
-  return ceil_div(n_ctx, kAttentionChunk) * c.n_head_kv *
-         attention_partial_floats(c.head_dim, c.n_head / c.n_head_kv);
+  return ceil_div(n_ctx, kAttentionChunk) * c.n_head_kv * partial_floats(c);
 }
 
 }  // namespace
@@ -49,8 +82,8 @@ u32 Activations::n_logit_row(const ModelConfig& config, u32 n_batch) {
   return static_cast<u32>(min_u64(min_u64(fit, kMaxLogitRows), n_batch));
 }
 
-u32 Activations::n_attention_token(const ModelConfig& config, u32 n_token) {
-  return min_u32(max_u32(1, kAttentionRows / (config.n_head / config.n_head_kv)), n_token);
+u32 Activations::n_attention_token(u32 n_group, u32 n_token) {
+  return min_u32(max_u32(1, kAttentionRows / n_group), n_token);
 }
 
 u64 Activations::bytes_needed(const ModelConfig& config, u32 n_batch, u32 n_ctx, u32 n_worker) {
@@ -91,8 +124,7 @@ Result<Activations> Activations::create(Arena& arena, const ModelConfig& config,
   if (!scratch.ok()) return scratch.error();
   a.attention_scratch = scratch.value().data();
   a.n_chunk = static_cast<u32>(ceil_div(n_ctx, kAttentionChunk));
-  a.attention_partial_stride =
-      attention_partial_floats(config.head_dim, config.n_head / config.n_head_kv);
+  a.attention_partial_stride = static_cast<usize>(partial_floats(config));
   Result<Span<f32>> partials =
       arena.take<f32>(partials_floats(config, n_ctx, n_worker), "activations");
   if (!partials.ok()) return partials.error();

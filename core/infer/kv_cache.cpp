@@ -24,9 +24,12 @@ bool parse_kv_type(Str name, KvType& type) {
 }
 
 u64 KvCache::bytes_needed(const ModelConfig& config, u32 n_ctx, KvType type) {
-  const u64 keys_or_values =
-      align_up(config.n_head_kv * head_bytes(config, n_ctx, type), Arena::kDefaultAlignment);
-  return config.n_layer * (2 * keys_or_values + sizeof(Layer)) + Arena::kDefaultAlignment;
+  u64 sum = config.n_layer * sizeof(Layer) + Arena::kDefaultAlignment;
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    sum += 2 * align_up(config.layers[i].n_head_kv * head_bytes(config, n_ctx, type),
+                        Arena::kDefaultAlignment);
+  }
+  return sum;
 }
 
 Result<KvCache> KvCache::create(Arena& arena, const ModelConfig& config, u32 n_ctx, KvType type) {
@@ -37,13 +40,15 @@ Result<KvCache> KvCache::create(Arena& arena, const ModelConfig& config, u32 n_c
   Result<Span<Layer>> layers = arena.take<Layer>(config.n_layer, "KV cache");
   if (!layers.ok()) return layers.error();
   cache.layers_ = layers.value();
-  for (Layer& layer : cache.layers_) {
-    const u64 bytes = config.n_head_kv * head_bytes(config, n_ctx, type);
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    cache.layers_[i] = {};
+    const u64 bytes = config.layers[i].n_head_kv * head_bytes(config, n_ctx, type);
+    if (bytes == 0) continue;  // a recurrent layer
     Result<Span<u8>> keys = arena.take_raw(bytes, "KV cache");
     if (!keys.ok()) return keys.error();
     Result<Span<u8>> values = arena.take_raw(bytes, "KV cache");
     if (!values.ok()) return values.error();
-    layer = {keys.value().data(), values.value().data()};
+    cache.layers_[i] = {keys.value().data(), values.value().data()};
   }
   return cache;
 }

@@ -1,7 +1,8 @@
 // The key/value cache of one conversation.
 //
 // Attention at position p reads the keys and values of every position <= p, so they are computed
-// once and kept. This is the one large buffer that grows with n_ctx (docs/memory.md).
+// once and kept. This is the one large buffer that grows with n_ctx (docs/memory.md). Recurrent
+// layers have none; layers may differ in their number of KV heads.
 //   keys   : per layer [n_head_kv][n_ctx / 16][head_dim][16]   lane = position
 //   values : per layer [n_head_kv][n_ctx / 16][16][head_dim]
 // f16, f32, or q8_0, whose groups of 16 positions begin with their scales (kernels/attention.h).

@@ -47,8 +47,8 @@ Result<Rope> Rope::create(Arena& arena, const RopeConfig& config, const f32* fac
     }
     rope.frequencies_[pair] = frequency;
   }
-  rope.magnitude_ = config.yarn_attn_factor;
-  if (config.yarn_ext_factor != 0.0) {
+  rope.magnitude_ = config.attn_factor;
+  if (config.yarn_ext_factor != 0.0 && config.freq_scale < 1.0) {
     rope.magnitude_ = rope.magnitude_ * (1.0 + 0.1 * log_f64(1.0 / config.freq_scale));
   }
   return rope;

@@ -14,7 +14,7 @@ namespace lbm {
 
 class Rope {
  public:
-  // `factors` [n_rot / 2] divides the frequencies (llama 3); may be nullptr.
+  // `factors` [n_rot / 2] divides the frequencies (llama 3, longrope); may be nullptr.
   [[nodiscard]] static Result<Rope> create(Arena& arena, const RopeConfig& config,
                                            const f32* factors);
   [[nodiscard]] static u64 bytes_needed(const RopeConfig& config) {

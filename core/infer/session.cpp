@@ -63,17 +63,61 @@ Status Session::check(Span<const u32> tokens) const {
 
 Status Session::run(Span<const u32> tokens, bool each, LogitsSink* sink, Interrupt interrupt) {
   if (Status s = check(tokens); !s.ok()) return s;
+  if (Status s = catch_up(interrupt); !s.ok()) return s;
+  const bool speculative = each && sink == nullptr;
+  if (tokens.size() > 1 && !speculative && forward_.recurrent().present())
+    forward_.recurrent().mark();
   for (usize done = 0; done < tokens.size();) {
     const usize n = static_cast<usize>(min_u64(n_batch_, tokens.size() - done));
     const Span<const u32> batch = tokens.slice(done, n);
     first_logits_ = end_logits_ = 0;
-    if (Status s = forward_.run(batch, n_past_, interrupt); !s.ok()) return s;
+    if (Status s = run_batch(batch, n_past_, interrupt); !s.ok()) return s;
     done += n;
     if (each || done == tokens.size()) {
-      if (Status s = run_logits(static_cast<u32>(n), each, sink); !s.ok()) return s;
+      if (Status s = run_logits(static_cast<u32>(n), each, sink); !s.ok()) {
+        end_batch(false);
+        return s;
+      }
     }
+    end_batch(true);
     for (usize i = 0; i < n; ++i) tokens_[n_past_ + i] = batch[i];
     n_past_ += static_cast<u32>(n);
+  }
+  return {};
+}
+
+// One batch through the forward pass. end_batch() must follow where it went well.
+Status Session::run_batch(Span<const u32> batch, u32 pos, Interrupt interrupt) {
+  RecurrentState& state = forward_.recurrent();
+  if (state.present() && !state.begin(static_cast<u32>(batch.size()))) {
+    // Half of it would leave nothing to go on from.
+    if (interrupt.asked != nullptr && interrupt.asked(interrupt.context))
+      return fail(ErrorCode::kCancelled, "stopped by the user");
+    interrupt = {};
+  }
+  const Status status = forward_.run(batch, pos, interrupt);
+  if (!status.ok()) end_batch(false);
+  return status;
+}
+
+void Session::end_batch(bool ok) {
+  RecurrentState& state = forward_.recurrent();
+  if (!state.present()) return;
+  if (ok) {
+    state.commit();
+  } else {
+    state.abandon();
+  }
+}
+
+// Brings the recurrent state to n_past(), from where a rewind or a failure left it.
+Status Session::catch_up(Interrupt interrupt) {
+  RecurrentState& state = forward_.recurrent();
+  while (state.present() && state.pos() < n_past_) {
+    const u32 n = min_u32(n_batch_, n_past_ - state.pos());
+    const Status status = run_batch(tokens_.slice(state.pos(), n), state.pos(), interrupt);
+    if (!status.ok()) return status;
+    end_batch(true);
   }
   return {};
 }
@@ -123,6 +167,7 @@ Status Session::rewind(u32 n_past) {
         .with(n_past, n_past_);
   }
   n_past_ = n_past;
+  if (forward_.recurrent().present()) forward_.recurrent().rewind(n_past);
   return {};
 }
 

@@ -2,8 +2,8 @@
 //
 // A session evaluates tokens in order and keeps what they left behind. Tokens that were evaluated
 // once are never evaluated again, except where dropping earlier ones forces it (docs/numerics.md
-// R20). How many tokens go through forward() together, and on how many cores, never changes a bit
-// of the logits.
+// R20), or a model has recurrent layers and goes back (core/infer/recurrent_state.h). How many
+// tokens go through forward() together, and on how many cores, never changes a bit of the logits.
 #pragma once
 
 #include "core/base/arena.h"
@@ -60,7 +60,8 @@ class Session {
                                                const SessionParams& params,
                                                const KernelTable& kernels, Workers& workers);
 
-  // Asked between the layers of a batch; returning true stops the evaluation.
+  // Asked between the layers of a batch, or before it where it could not be undone; returning true
+  // stops the evaluation.
   using Interrupt = SessionInterrupt;
 
   // Evaluates `tokens` after the n_past() that came before. Afterwards logits() are those of the
@@ -69,6 +70,7 @@ class Session {
   //         kInvalidArgument  a token is not in the vocabulary; nothing was evaluated.
   //         kNumeric          a NaN or infinity, with the layer; the batches before it stay.
   //         kCancelled        `interrupt` said so; the batches before it stay (n_past() tells).
+  // After any of them the session goes on as if the batch had never been tried.
   [[nodiscard]] Status evaluate(Span<const u32> tokens, Interrupt interrupt = {});
 
   // The same for at most max_logits() tokens, keeping the logits of each: what a speculative step
@@ -95,7 +97,9 @@ class Session {
   // Those of the token at `pos`, where they are still kept; else empty.
   [[nodiscard]] Span<const f32> logits_at(u32 pos) const;
 
-  // Forgets positions >= n_past. Errors: kNotRewindable  n_past lies ahead.
+  // Forgets positions >= n_past. With recurrent layers the next evaluation begins at the newest
+  // checkpoint before n_past and goes through the tokens from there once more.
+  // Errors: kNotRewindable  n_past lies ahead.
   [[nodiscard]] Status rewind(u32 n_past);
 
   // The tokens evaluated so far, [n_past].
@@ -118,6 +122,9 @@ class Session {
   [[nodiscard]] Status run(Span<const u32> tokens, bool each, LogitsSink* sink,
                            Interrupt interrupt);
   [[nodiscard]] Status run_logits(u32 n_token, bool each, LogitsSink* sink);
+  [[nodiscard]] Status run_batch(Span<const u32> batch, u32 pos, Interrupt interrupt);
+  void end_batch(bool ok);
+  [[nodiscard]] Status catch_up(Interrupt interrupt);
 
   Forward& forward_;
   Span<u32> tokens_;  // [n_ctx]

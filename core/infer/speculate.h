@@ -13,6 +13,8 @@
 // stream are the same; only the time differs. So only time decides how much to guess: guesses are
 // made for every token and compared with what was picked (which costs nothing), and evaluated where
 // their record and the measured cost of a batch of that size promise a gain.
+// Recurrent layers have to evaluate what was guessed right once more after a wrong guess, which
+// does not pay: kAuto makes no guesses there.
 //   Source: the idea is known as prompt lookup decoding; the acceptance rule for samplers that are
 //   functions of (logits, own state) is comparison.
 #pragma once
@@ -69,7 +71,11 @@ class SpeculationRecord {
 class Speculator {
  public:
   Speculator(Session& session, Clock& clock, Speculate mode)
-      : session_(session), clock_(clock), mode_(mode), n_past_(session.n_past()) {}
+      : session_(session),
+        clock_(clock),
+        mode_(mode == Speculate::kAuto && session.model().config.has_recurrent() ? Speculate::kOff
+                                                                                 : mode),
+        n_past_(session.n_past()) {}
 
   // Tokens of the text, and the logits [n_vocab] of the last.
   [[nodiscard]] u32 n_past() const { return n_past_; }

@@ -3,8 +3,7 @@
 #include "core/model/config.h"
 
 #include "core/base/fmath.h"
-#include "core/base/fmt.h"
-#include "core/format/limits.h"
+#include "core/model/config_reader.h"
 #include "core/model/families.h"
 
 namespace lbm {
@@ -14,65 +13,6 @@ constexpr u64 kMaxWidth = 1 << 20;
 constexpr u64 kMaxHeads = 1024;
 constexpr u64 kMaxHeadDim = 1024;
 constexpr u64 kMaxGroup = 64;  // query heads per KV head
-
-// Reads "<architecture>.<key>" values and keeps the first error, so that a list of reads stays a
-// list.
-class ConfigReader {
- public:
-  ConfigReader(const ModelFile& file, Str architecture)
-      : file_(file), architecture_(architecture) {}
-
-  [[nodiscard]] u32 required(Str key, u64 low, u64 high) {
-    return take(file_.get_u64(full(key), low, high), static_cast<u32>(low));
-  }
-  [[nodiscard]] u32 optional(Str key, u64 fallback, u64 low, u64 high) {
-    return take(file_.get_u64_or(full(key), fallback, low, high), static_cast<u32>(fallback));
-  }
-  [[nodiscard]] f64 number(Str key, f64 low, f64 high) {
-    return take_f64(file_.get_f64(full(key), low, high));
-  }
-  [[nodiscard]] f64 number_or(Str key, f64 fallback, f64 low, f64 high) {
-    return take_f64(file_.get_f64_or(full(key), fallback, low, high));
-  }
-  [[nodiscard]] Str text_or(Str key, Str fallback) {
-    Result<Str> r = file_.get_text_or(full(key), fallback);
-    if (r.ok()) return r.value();
-    keep(r.error());
-    return fallback;
-  }
-  [[nodiscard]] bool has(Str key) {
-    MetaValue ignored;
-    return file_.find(full(key), ignored);
-  }
-  void refuse(ErrorCode code, const char* what, Str key, u64 value, u64 limit) {
-    keep(fail(code, what).about(full(key)).with(value, limit));
-  }
-  [[nodiscard]] const Status& status() const { return status_; }
-
- private:
-  Str full(Str key) {
-    name_.clear();
-    return name_.print("{}.{}", architecture_, key).text();
-  }
-  u32 take(Result<u64> r, u32 fallback) {
-    if (r.ok()) return static_cast<u32>(r.value());
-    keep(r.error());
-    return fallback;
-  }
-  f64 take_f64(Result<f64> r) {
-    if (r.ok()) return r.value();
-    keep(r.error());
-    return 1.0;
-  }
-  void keep(const Error& error) {
-    if (status_.ok()) status_ = error;
-  }
-
-  const ModelFile& file_;
-  Str architecture_;
-  TextBuffer<160> name_;
-  Status status_;
-};
 
 // Entries of the vocabulary: the token list, or the key of files without one.
 Result<u32> read_n_vocab(const ModelFile& file, ConfigReader& reader) {
@@ -93,77 +33,21 @@ Result<u32> read_n_vocab(const ModelFile& file, ConfigReader& reader) {
   return static_cast<u32>(tokens.array.count);
 }
 
-void read_rope(ConfigReader& reader, ModelConfig& config) {
-  RopeConfig& rope = config.rope;
-  rope.n_rot = reader.optional("rope.dimension_count", config.head_dim, 2, kMaxHeadDim);
-  if (rope.n_rot % 2 != 0 || rope.n_rot > config.head_dim) {
-    reader.refuse(ErrorCode::kMismatch, "must be even and at most the size of a head",
-                  "rope.dimension_count", rope.n_rot, config.head_dim);
+// Layers that only predict further tokens follow the others; they are not run.
+void read_layers(ConfigReader& reader, ModelConfig& config) {
+  const u32 n_block = reader.required("block_count", 1, kMaxLayers);
+  const u32 n_ahead = reader.optional("nextn_predict_layers", 0, 0, kMaxLayers);
+  if (n_ahead >= n_block) {
+    reader.refuse(ErrorCode::kMismatch, "leaves no layer to run", "nextn_predict_layers", n_ahead,
+                  n_block);
   }
-  rope.freq_base = reader.number_or("rope.freq_base", 10000.0, 1e-3, 1e12);
-  const Str kind = reader.text_or("rope.scaling.type", "");
-  f64 factor = reader.number_or("rope.scale_linear", 1.0, 1e-3, 1e6);  // the older key
-  factor = reader.number_or("rope.scaling.factor", factor, 0.0, 1e6);
-  if (factor == 0.0) factor = 1.0;
-  if (kind == "yarn") {
-    rope.scaling = RopeScaling::kYarn;
-  } else if (kind == "linear" || (kind.empty() && factor != 1.0)) {
-    rope.scaling = RopeScaling::kLinear;
-  } else if (!kind.empty() && !(kind == "none")) {
-    reader.refuse(ErrorCode::kUnsupported, "RoPE scaling of a kind this build has not got",
-                  "rope.scaling.type", 0, 0);
-  }
-  rope.freq_scale = rope.scaling == RopeScaling::kNone ? 1.0 : 1.0 / factor;
-  rope.n_ctx_orig =
-      reader.optional("rope.scaling.original_context_length", config.n_ctx_train, 1, kMaxContext);
-  rope.yarn_ext_factor = reader.number_or(
-      "rope.scaling.yarn_ext_factor", rope.scaling == RopeScaling::kYarn ? 1.0 : 0.0, -1.0, 1e3);
-  rope.yarn_attn_factor = reader.number_or("rope.scaling.attn_factor", 1.0, 1e-3, 1e3);
-  rope.yarn_attn_factor =
-      reader.number_or("rope.scaling.yarn_attn_factor", rope.yarn_attn_factor, 1e-3, 1e3);
-  rope.yarn_beta_fast = reader.number_or("rope.scaling.yarn_beta_fast", 32.0, 1e-3, 1e6);
-  rope.yarn_beta_slow = reader.number_or("rope.scaling.yarn_beta_slow", 1.0, 1e-3, 1e6);
+  config.n_layer = n_ahead < n_block ? n_block - n_ahead : 1;
+  config.n_layer_ahead = n_block - config.n_layer;
 }
 
-void check_heads(ConfigReader& reader, const ModelConfig& config) {
-  if (config.n_head_kv > config.n_head || config.n_head % config.n_head_kv != 0) {
-    reader.refuse(ErrorCode::kMismatch, "must divide attention.head_count",
-                  "attention.head_count_kv", config.n_head_kv, config.n_head);
-  } else if (config.n_head / config.n_head_kv > kMaxGroup) {
-    reader.refuse(ErrorCode::kUnsupported, "too many query heads per KV head",
-                  "attention.head_count", config.n_head / config.n_head_kv, kMaxGroup);
-  }
-}
-
-}  // namespace
-
-Result<ModelConfig> read_config(const ModelFile& file) {
-  Result<Str> architecture = file.get_text("general.architecture");
-  if (!architecture.ok()) return architecture.error();
-  const Family* family = find_family(architecture.value());
-  if (family == nullptr) {
-    return fail(ErrorCode::kUnsupported, "architecture this build does not run; it runs llama")
-        .about(architecture.value());
-  }
-  Result<u64> n_file = file.get_u64_or("split.count", 1, 0, 65535);
-  if (!n_file.ok()) return n_file.error();
-  if (n_file.value() > 1) {
-    return fail(ErrorCode::kUnsupported,
-                "one part of a model that was split; merge it with gguf-split. Parts")
-        .about("split.count")
-        .with(n_file.value());
-  }
-  ModelConfig config;
-  ConfigReader reader(file, family->architecture);
-  const Str name(family->architecture);
-  __builtin_memcpy(config.architecture, name.data(), name.size());
-
-  config.n_layer = reader.required("block_count", 1, kMaxLayers);
-  config.n_embd = reader.required("embedding_length", 1, kMaxWidth);
-  config.n_ff = reader.required("feed_forward_length", 1, kMaxWidth);
-  config.n_ctx_train = reader.required("context_length", 1, kMaxContext);
+// The sizes of heads, the same in all layers.
+void read_heads(ConfigReader& reader, ModelConfig& config) {
   config.n_head = reader.required("attention.head_count", 1, kMaxHeads);
-  config.n_head_kv = reader.optional("attention.head_count_kv", config.n_head, 1, kMaxHeads);
   if (!reader.has("attention.key_length") && config.n_embd % config.n_head != 0) {
     reader.refuse(ErrorCode::kMismatch, "must divide embedding_length", "attention.head_count",
                   config.n_head, config.n_embd);
@@ -179,17 +63,160 @@ Result<ModelConfig> read_config(const ModelFile& file) {
     reader.refuse(ErrorCode::kBadValue, "head size out of range", "embedding_length",
                   config.head_dim, kMaxHeadDim);
   }
-  if (reader.optional("expert_count", 0, 0, 65536) != 0) {
-    reader.refuse(ErrorCode::kUnsupported, "mixture of experts is not in this build",
-                  "expert_count", 1, 0);
+}
+
+// KV heads of each layer; 0 makes a layer recurrent, in the families that have such layers.
+void read_kv_heads(ConfigReader& reader, const Family& family, ModelConfig& config) {
+  const u32 fewest =
+      family.recurrent != LayerKind::kAttention && reader.has_array("attention.head_count_kv") ? 0
+                                                                                               : 1;
+  u32 n_head_kv[kMaxLayers];
+  for (u32& n : n_head_kv) n = config.n_head;
+  reader.per_layer("attention.head_count_kv", fewest, kMaxHeads, {n_head_kv, config.n_layer});
+  config.n_head_kv = 0;
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    const u32 n = n_head_kv[i];
+    config.layers[i].n_head_kv = static_cast<u16>(n);
+    config.n_head_kv = max_u32(config.n_head_kv, n);
+    if (n == 0) continue;
+    if (n > config.n_head || config.n_head % n != 0) {
+      reader.refuse(ErrorCode::kMismatch, "must divide attention.head_count",
+                    "attention.head_count_kv", n, config.n_head);
+    } else if (config.n_head / n > kMaxGroup) {
+      reader.refuse(ErrorCode::kUnsupported, "too many query heads per KV head",
+                    "attention.head_count", config.n_head / n, kMaxGroup);
+    }
   }
+  if (config.n_head_kv == 0) {
+    reader.refuse(ErrorCode::kBadValue, "no layer has KV heads", "attention.head_count_kv", 0, 1);
+  }
+}
+
+// Which layers see a window only: a flag for each in the file, or a period; the last of each
+// period sees everything.
+void read_windows(ConfigReader& reader, const Family& family, ModelConfig& config) {
+  if (family.window == Window::kNone) return;
+  const char* const key = "attention.sliding_window";
+  const bool given = reader.has(key) || family.window_default != 0;
+  if (!given && family.window == Window::kOptional) return;
+  config.window = family.window_default != 0
+                      ? reader.optional(key, family.window_default, 0, 0xffffffff)
+                      : reader.required(key, 0, 0xffffffff);
+  if (config.window == 0) return;  // none, as some files say it
+  const char* const pattern = "attention.sliding_window_pattern";
+  u32 windowed[kMaxLayers];
+  if (reader.has_array(pattern)) {
+    reader.per_layer(pattern, 0, 1, {windowed, config.n_layer});
+  } else {
+    const u32 period = reader.optional(pattern, family.window_period, 0, kMaxLayers);
+    for (u32 i = 0; i < config.n_layer; ++i)
+      windowed[i] = period == 0 || i % period < period - 1 ? 1 : 0;
+  }
+  for (u32 i = 0; i < config.n_layer; ++i) config.layers[i].windowed = windowed[i] != 0;
+}
+
+void choose_roped_layers(ConfigReader& reader, const Family& family, ModelConfig& config) {
+  const bool all =
+      !family.rope_by_finetuned_key || reader.flag_or("rope.scaling.finetuned", true);
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    LayerConfig& layer = config.layers[i];
+    layer.rope = all && !family.learned_positions;
+    if (family.no_rope == NoRope::kEveryFourth && i % 4 == 3) layer.rope = false;
+    if (family.no_rope == NoRope::kUnwindowed && config.window != 0 && !layer.windowed)
+      layer.rope = false;
+  }
+}
+
+f64 root(u32 n) { return static_cast<f64>(sqrt_f32(static_cast<f32>(n))); }
+
+void read_scales(ConfigReader& reader, const Family& family, ModelConfig& config) {
+  const bool minicpm = family.scales_of_minicpm;
+  f64 embedding = minicpm ? 12.0 : 1.0;
+  f64 residual = minicpm ? 1.4 / root(config.n_layer) : 1.0;
+  f64 logit = minicpm ? static_cast<f64>(config.n_embd) / 256.0 : 1.0;
+  f64 attention = 0.0;
+  if (family.embedding_scale_root) embedding = root(config.n_embd);
+  if (family.scales != Presence::kNever) {
+    embedding = reader.number_or("embedding_scale", embedding, -1e6, 1e6);
+    residual = reader.number_or("residual_scale", residual, -1e6, 1e6);
+    attention = reader.number_or("attention.scale", 0.0, -1e6, 1e6);
+  }
+  if (family.scales != Presence::kNever || family.logit_scale_key)
+    logit = reader.number_or("logit_scale", logit, -1e6, 1e6);
+  // Zero stands for "none" in these keys.
+  config.embedding_scale = embedding == 0.0 ? 1.0f : static_cast<f32>(embedding);
+  config.residual_scale = residual == 0.0 ? 1.0f : static_cast<f32>(residual);
+  config.logit_scale = logit == 0.0 ? 1.0f : static_cast<f32>(logit);
+  if (family.logit_scale_divides) config.logit_scale = 1.0f / config.logit_scale;
+  const u32 width = family.n_layer_wide_scale != 0 && config.n_layer == family.n_layer_wide_scale
+                        ? config.n_embd / config.n_head
+                        : config.head_dim;
+  config.attention_scale =
+      attention == 0.0 ? 1.0f / sqrt_f32(static_cast<f32>(width)) : static_cast<f32>(attention);
+  config.attention_soft_cap = static_cast<f32>(
+      reader.number_or("attn_logit_softcapping", family.attention_soft_cap, 0.0, 1e6));
+  config.logit_soft_cap = static_cast<f32>(
+      reader.number_or("final_logit_softcapping", family.logit_soft_cap, 0.0, 1e6));
+}
+
+void read_norms(ConfigReader& reader, const Family& family, ModelConfig& config) {
+  config.norm = family.norm;
+  const char* const key = family.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
+                                                        : "attention.layer_norm_epsilon";
+  config.norm_eps = static_cast<f32>(reader.number(key, 1e-12, 1.0));
+  config.qk_norm = family.qk_norm;
+  config.qk_norm_after_rope = family.qk_norm_after_rope;
+}
+
+bool is_parallel(const ModelFile& file, const Family& family, ConfigReader& reader) {
+  TensorInfo ignored;
+  if (family.parallel_without_ffn_norm && !file.find_tensor("blk.0.ffn_norm.weight", ignored))
+    return true;
+  return family.parallel && reader.flag_or("use_parallel_residual", true);
+}
+
+}  // namespace
+
+Result<ModelConfig> read_config(const ModelFile& file) {
+  Result<Str> architecture = file.get_text("general.architecture");
+  if (!architecture.ok()) return architecture.error();
+  const Family* family = find_family(architecture.value());
+  if (family == nullptr) {
+    return fail(ErrorCode::kUnsupported,
+                "architecture this build does not run; docs/families.md lists those it runs")
+        .about(architecture.value());
+  }
+  Result<u64> n_file = file.get_u64_or("split.count", 1, 0, 65535);
+  if (!n_file.ok()) return n_file.error();
+  if (n_file.value() > 1) {
+    return fail(ErrorCode::kUnsupported,
+                "one part of a model that was split; merge it with gguf-split. Parts")
+        .about("split.count")
+        .with(n_file.value());
+  }
+  ModelConfig config;
+  ConfigReader reader(file, family->architecture);
+  const Str name(family->architecture);
+  __builtin_memcpy(config.architecture, name.data(), name.size());
+
+  read_layers(reader, config);
+  config.n_embd = reader.required("embedding_length", 1, kMaxWidth);
+  config.n_ctx_train = reader.required("context_length", 1, kMaxContext);
+  config.n_ff = reader.has("expert_count") ? reader.optional("feed_forward_length", 0, 0, kMaxWidth)
+                                           : reader.required("feed_forward_length", 1, kMaxWidth);
+  read_heads(reader, config);
   if (!reader.status().ok()) return reader.status().error();
-  check_heads(reader, config);
-  const f64 eps = reader.number("attention.layer_norm_rms_epsilon", 1e-12, 1.0);
-  config.rms_eps = static_cast<f32>(eps);
-  config.attention_scale = 1.0f / sqrt_f32(static_cast<f32>(config.head_dim));
-  read_rope(reader, config);
-  config.rope.layout = family->rope_layout;
+  read_kv_heads(reader, *family, config);
+  read_norms(reader, *family, config);
+  read_windows(reader, *family, config);
+  choose_roped_layers(reader, *family, config);
+  if (!family->learned_positions) read_rope(reader, *family, config);
+  read_scales(reader, *family, config);
+  read_recurrent(reader, *family, config);
+  read_experts(reader, *family, config);
+  config.activation = family->activation;
+  config.parallel = is_parallel(file, *family, reader);
+  config.gated_attention = family->gated_attention;
   Result<u32> n_vocab = read_n_vocab(file, reader);
   if (!reader.status().ok()) return reader.status().error();
   if (!n_vocab.ok()) return n_vocab.error();

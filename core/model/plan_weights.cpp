@@ -1,5 +1,6 @@
 // plan_weights: the names, types and shapes of a family's tensors, and where each goes.
-#include "core/base/fmt.h"
+#include "core/model/families.h"
+#include "core/model/weight_binder.h"
 #include "core/model/weights.h"
 #include "core/tensor/blocks.h"
 #include "core/tensor/repack.h"
@@ -10,135 +11,134 @@ namespace {
 constexpr u64 kMinChunk = 4 * kMiB;
 constexpr u64 kPlaceAlignment = 64;
 
-class WeightBinder {
- public:
-  WeightBinder(const ModelFile& file, Span<WeightPlacement> items) : file_(file), items_(items) {}
-
-  // W [n_row][n_col] of any weight type.
-  void matrix(Str name, u32 n_col, u32 n_row, Matrix& out) {
-    TensorInfo tensor;
-    if (!find(name, n_col, n_row, tensor)) return;
-    out = {tensor.dtype, n_row, n_col, nullptr,
-           static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
-    WeightPlacement& item = next(WeightPlacement::Kind::kTiles, tensor);
-    item.matrix = &out;
-    item.n_byte = out.n_tile() * static_cast<u64>(out.tile_stride);
+// Queries, keys and values: three tensors, or one with the rows of the three in that order.
+void bind_qkv(WeightBinder& binder, const ModelConfig& c, u32 index, LayerWeights& layer) {
+  LayerName name(index);
+  const u32 n_q = c.n_embd_q() * (c.gated_attention ? 2 : 1);
+  const u32 n_kv = c.n_embd_kv(index);
+  const u32 n_all = n_q + 2 * n_kv;
+  const RowRange q = {0, n_q, n_all};
+  const RowRange k = {n_q, n_kv, n_all};
+  const RowRange v = {n_q + n_kv, n_kv, n_all};
+  if (binder.has(name("attn_qkv.weight"))) {
+    binder.matrix_rows(name("attn_qkv.weight"), c.n_embd, q, layer.wq);
+    binder.matrix_rows(name("attn_qkv.weight"), c.n_embd, k, layer.wk);
+    binder.matrix_rows(name("attn_qkv.weight"), c.n_embd, v, layer.wv);
+  } else {
+    binder.matrix(name("attn_q.weight"), c.n_embd, n_q, layer.wq);
+    binder.matrix(name("attn_k.weight"), c.n_embd, n_kv, layer.wk);
+    binder.matrix(name("attn_v.weight"), c.n_embd, n_kv, layer.wv);
   }
-
-  void embedding(Str name, u32 n_col, u32 n_row, bool tied, Weights& weights) {
-    TensorInfo tensor;
-    if (status_.ok() && file_.find_tensor(name, tensor) && tensor.n_dim == 2 &&
-        tensor.dims[0] == n_col && tensor.dims[1] != n_row) {
-      keep(fail(ErrorCode::kMismatch, "rows differ from the number of tokens")
-               .about(name)
-               .with(tensor.dims[1], n_row)
-               .at(tensor.file_offset));
-    }
-    if (!find(name, n_col, n_row, tensor)) return;
-    weights.embedding = {tensor.dtype, n_row, n_col, nullptr, tied};
-    WeightPlacement& item =
-        next(tied ? WeightPlacement::Kind::kTiles : WeightPlacement::Kind::kRows, tensor);
-    item.embedding = &weights.embedding;
-    item.n_byte = tensor.n_byte;
-    if (tied) {
-      weights.output = {tensor.dtype, n_row, n_col, nullptr,
-                        static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
-      item.n_byte = weights.output.n_tile() * static_cast<u64>(weights.output.tile_stride);
-    }
+  if (binder.has(name("attn_qkv.bias"))) {
+    binder.vector_part(name("attn_qkv.bias"), q, layer.bq);
+    binder.vector_part(name("attn_qkv.bias"), k, layer.bk);
+    binder.vector_part(name("attn_qkv.bias"), v, layer.bv);
+  } else {
+    binder.optional_vector(name("attn_q.bias"), n_q, layer.bq);
+    binder.optional_vector(name("attn_k.bias"), n_kv, layer.bk);
+    binder.optional_vector(name("attn_v.bias"), n_kv, layer.bv);
   }
+}
 
-  // A norm or bias [n] of F32, F16 or BF16, kept as f32.
-  void vector(Str name, u32 n, const f32*& out) {
-    TensorInfo tensor;
-    if (!find(name, n, 0, tensor)) return;
-    if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 &&
-        tensor.dtype != DType::kBF16) {
-      keep(fail(ErrorCode::kBadType, "a norm or bias must be F32, F16 or BF16")
-               .about(name)
-               .at(tensor.file_offset));
+void bind_qk_norm(WeightBinder& binder, const Family& family, const ModelConfig& c, u32 index,
+                  LayerWeights& layer) {
+  if (family.qk_norm == QkNorm::kNone) return;
+  LayerName name(index);
+  if (family.qk_norm_presence == Presence::kMay && !binder.has(name("attn_q_norm.weight"))) return;
+  const u32 n_head_kv = c.layers[index].n_head_kv;
+  switch (family.qk_norm) {
+    case QkNorm::kPerHead:
+      binder.vector(name("attn_q_norm.weight"), c.head_dim, layer.q_norm);
+      binder.vector(name("attn_k_norm.weight"), c.head_dim, layer.k_norm);
       return;
-    }
-    WeightPlacement& item = next(WeightPlacement::Kind::kVector, tensor);
-    item.vector = &out;
-    item.n_byte = static_cast<u64>(n) * sizeof(f32);
+    case QkNorm::kOwnPerHead:
+      binder.vector_rows(name("attn_q_norm.weight"), c.head_dim, {0, c.n_head, c.n_head},
+                         layer.q_norm);
+      binder.vector_rows(name("attn_k_norm.weight"), c.head_dim, {0, n_head_kv, n_head_kv},
+                         layer.k_norm);
+      return;
+    case QkNorm::kAllHeads:
+      binder.vector(name("attn_q_norm.weight"), c.n_embd_q(), layer.q_norm);
+      binder.vector(name("attn_k_norm.weight"), c.n_embd_kv(index), layer.k_norm);
+      return;
+    case QkNorm::kNone: return;
   }
-  void optional_vector(Str name, u32 n, const f32*& out) {
-    TensorInfo tensor;
-    if (file_.find_tensor(name, tensor)) vector(name, n, out);
-  }
+}
 
-  [[nodiscard]] const Status& status() const { return status_; }
-  [[nodiscard]] u32 n_item() const { return n_item_; }
-
- private:
-  // Finds a tensor with dimensions [n_row][n_col], or [n_col] when n_row is 0.
-  bool find(Str name, u32 n_col, u32 n_row, TensorInfo& out) {
-    if (!status_.ok()) return false;
-    if (!file_.find_tensor(name, out)) {
-      keep(fail(ErrorCode::kMissing, "tensor is not in the file").about(name));
-      return false;
-    }
-    const DTypeTraits traits = dtype_traits(out.dtype);
-    const u64 rows = n_row == 0 ? 1 : n_row;
-    if (out.dims[0] != n_col || out.dims[1] != rows || out.dims[2] != 1 || out.dims[3] != 1) {
-      const bool first = out.dims[0] != n_col;
-      keep(fail(ErrorCode::kBadShape, first ? "first dimension is not the expected one"
-                                            : "second dimension is not the expected one")
-               .about(name)
-               .with(first ? out.dims[0] : out.dims[1], first ? n_col : rows)
-               .at(out.file_offset));
-      return false;
-    }
-    if (!traits.is_weight) {
-      TextBuffer<Error::kSubjectCapacity> subject;
-      subject.print("{} ({})", name, traits.name);
-      keep(fail(ErrorCode::kUnsupported,
-                "not a type for weights; quantize the original model again, as Q4_K_M or Q8_0")
-               .about(subject.text())
-               .at(out.file_offset));
-      return false;
-    }
-    return true;
-  }
-
-  WeightPlacement& next(WeightPlacement::Kind kind, const TensorInfo& tensor) {
-    WeightPlacement& item = items_[n_item_++];
-    item.kind = kind;
-    item.tensor = tensor;
-    return item;
-  }
-  void keep(const Error& error) {
-    if (status_.ok()) status_ = error;
-  }
-
-  const ModelFile& file_;
-  Span<WeightPlacement> items_;
-  u32 n_item_ = 0;
-  Status status_;
-};
-
-void bind_layer(WeightBinder& binder, const ModelConfig& c, u32 index, LayerWeights& layer) {
-  TextBuffer<64> buffer;
-  const auto name = [&](const char* suffix) {
-    buffer.clear();
-    return buffer.print("blk.{}.{}", index, suffix).text();
-  };
-  binder.vector(name("attn_norm.weight"), c.n_embd, layer.attn_norm);
-  binder.matrix(name("attn_q.weight"), c.n_embd, c.n_embd_q(), layer.wq);
-  binder.matrix(name("attn_k.weight"), c.n_embd, c.n_embd_kv(), layer.wk);
-  binder.matrix(name("attn_v.weight"), c.n_embd, c.n_embd_kv(), layer.wv);
+void bind_attention(WeightBinder& binder, const Family& family, const ModelConfig& c, u32 index,
+                    LayerWeights& layer) {
+  LayerName name(index);
+  bind_qkv(binder, c, index, layer);
+  bind_qk_norm(binder, family, c, index, layer);
   binder.matrix(name("attn_output.weight"), c.n_embd_q(), c.n_embd, layer.wo);
-  binder.optional_vector(name("attn_q.bias"), c.n_embd_q(), layer.bq);
-  binder.optional_vector(name("attn_k.bias"), c.n_embd_kv(), layer.bk);
-  binder.optional_vector(name("attn_v.bias"), c.n_embd_kv(), layer.bv);
   binder.optional_vector(name("attn_output.bias"), c.n_embd, layer.bo);
-  binder.vector(name("ffn_norm.weight"), c.n_embd, layer.ffn_norm);
-  binder.matrix(name("ffn_gate.weight"), c.n_embd, c.n_ff, layer.w_gate);
-  binder.matrix(name("ffn_up.weight"), c.n_embd, c.n_ff, layer.w_up);
-  binder.matrix(name("ffn_down.weight"), c.n_ff, c.n_embd, layer.w_down);
-  binder.optional_vector(name("ffn_gate.bias"), c.n_ff, layer.b_gate);
-  binder.optional_vector(name("ffn_up.bias"), c.n_ff, layer.b_up);
-  binder.optional_vector(name("ffn_down.bias"), c.n_embd, layer.b_down);
+  if (family.sinks) binder.vector(name("attn_sinks.weight"), c.n_head, layer.sinks);
+}
+
+// Gate and up: two tensors, or one with the rows of the gate first.
+void bind_ffn(WeightBinder& binder, const Family& family, const ModelConfig& c, u32 index,
+              FfnWeights& ffn) {
+  LayerName name(index);
+  if (family.fused_gate_up && !binder.has(name("ffn_gate.weight"))) {
+    binder.matrix_rows(name("ffn_up.weight"), c.n_embd, {0, c.n_ff, 2 * c.n_ff}, ffn.gate);
+    binder.matrix_rows(name("ffn_up.weight"), c.n_embd, {c.n_ff, c.n_ff, 2 * c.n_ff}, ffn.up);
+  } else {
+    if (family.gated) {
+      binder.matrix(name("ffn_gate.weight"), c.n_embd, c.n_ff, ffn.gate);
+      binder.optional_vector(name("ffn_gate.bias"), c.n_ff, ffn.b_gate);
+    }
+    binder.matrix(name("ffn_up.weight"), c.n_embd, c.n_ff, ffn.up);
+    binder.optional_vector(name("ffn_up.bias"), c.n_ff, ffn.b_up);
+  }
+  binder.matrix(name("ffn_down.weight"), c.n_ff, c.n_embd, ffn.down);
+  binder.optional_vector(name("ffn_down.bias"), c.n_embd, ffn.b_down);
+}
+
+void bind_layer(WeightBinder& binder, const Family& family, const ModelConfig& c, u32 index,
+                LayerWeights& layer) {
+  LayerName name(index);
+  const Presence bias = family.norm_bias;
+  if (family.second_attn_norm && binder.has(name("attn_norm_2.weight"))) {
+    binder.norm(name("attn_norm_2"), c.n_embd, Presence::kMust, bias, layer.attn_norm);
+    binder.norm(name("attn_norm"), c.n_embd, Presence::kMust, bias, layer.ffn_norm);
+  } else {
+    binder.norm(name("attn_norm"), c.n_embd, family.attn_norm, bias, layer.attn_norm);
+    binder.norm(name(family.ffn_norm_name), c.n_embd, family.ffn_norm, bias, layer.ffn_norm);
+  }
+  if (c.layers[index].kind == LayerKind::kAttention) {
+    bind_attention(binder, family, c, index, layer);
+  } else {
+    bind_recurrent(binder, c, index, layer);
+  }
+  binder.norm(name("post_attention_norm"), c.n_embd, family.post_norms, bias,
+              layer.attn_post_norm);
+  if (c.layers[index].experts) {
+    bind_experts(binder, c, index, layer);
+  } else {
+    bind_ffn(binder, family, c, index, layer.ffn);
+  }
+  binder.norm(name("post_ffw_norm"), c.n_embd, family.post_norms, bias, layer.ffn_post_norm);
+}
+
+void bind_all(WeightBinder& binder, const Family& family, const ModelConfig& c, Weights& weights) {
+  const bool tied = !binder.has("output.weight");
+  binder.embedding("token_embd.weight", c.n_embd, c.n_vocab, tied, weights);
+  if (family.learned_positions)
+    binder.table("position_embd.weight", c.n_embd, c.n_ctx_train, weights.positions);
+  binder.norm(family.output_norm_name, c.n_embd, Presence::kMust, family.norm_bias,
+              weights.output_norm);
+  if (!tied) binder.matrix("output.weight", c.n_embd, c.n_vocab, weights.output);
+  if (family.output_bias == Presence::kMust) {
+    binder.vector("output.bias", c.n_vocab, weights.output_bias);
+  } else if (family.output_bias == Presence::kMay) {
+    binder.optional_vector("output.bias", c.n_vocab, weights.output_bias);
+  }
+  if (c.rope.n_rot != 0) {
+    binder.optional_vector("rope_freqs.weight", c.rope.n_rot / 2, weights.rope_freqs);
+    binder.optional_vector("rope_factors_long.weight", c.rope.n_rot / 2, weights.rope_long);
+    binder.optional_vector("rope_factors_short.weight", c.rope.n_rot / 2, weights.rope_short);
+  }
+  for (u32 i = 0; i < c.n_layer; ++i) bind_layer(binder, family, c, i, weights.layers[i]);
 }
 
 // Heapsort by file offset: in place, no recursion, no bad case.
@@ -161,17 +161,30 @@ void sort_by_offset(Span<WeightPlacement> items) {
   }
 }
 
+// Tensors that repeat what the metadata says, or belong to layers and heads that are not run.
+bool may_be_ignored(Str name, const ModelConfig& config) {
+  if (name.ends_with(".attn_rot_embd") || name.ends_with(".rotary_emb.inv_freq")) return true;
+  u32 layer = 0;
+  usize i = 4;
+  if (!name.starts_with("blk.")) return false;
+  for (; i < name.size() && i < 9 && name[i] >= '0' && name[i] <= '9'; ++i)
+    layer = layer * 10 + static_cast<u32>(name[i] - '0');
+  return i < name.size() && name[i] == '.' && layer >= config.n_layer &&
+         layer < config.n_layer + config.n_layer_ahead;
+}
+
 // A tensor that nothing asked for could change what the model computes, so it is refused, not
-// skipped; except what is known to repeat what the metadata says.
-Status check_all_known(const ModelFile& file, Span<const WeightPlacement> items) {
-  if (file.n_tensor() == items.size()) return {};
+// skipped.
+Status check_all_known(const ModelFile& file, const ModelConfig& config,
+                       Span<const WeightPlacement> items) {
   usize next = 0;
   for (u32 i = 0; i < file.n_tensor(); ++i) {
     const TensorInfo tensor = file.tensor(i);
     while (next < items.size() && items[next].tensor.file_offset < tensor.file_offset) ++next;
-    if (next < items.size() && items[next].tensor.file_offset == tensor.file_offset) continue;
-    if (tensor.name.ends_with(".attn_rot_embd") || tensor.name.ends_with(".rotary_emb.inv_freq"))
+    if (next < items.size() &&
+        items[next].tensor.file_offset - tensor.file_offset < max_u64(tensor.n_byte, 1))
       continue;
+    if (may_be_ignored(tensor.name, config)) continue;
     return fail(ErrorCode::kUnsupported, "tensor that this architecture has no use for")
         .about(tensor.name)
         .at(tensor.file_offset);
@@ -179,11 +192,23 @@ Status check_all_known(const ModelFile& file, Span<const WeightPlacement> items)
   return {};
 }
 
+// More placements than a model has: of all its layers, and outside of them.
+u64 most_placements(const ModelConfig& config) {
+  constexpr u64 kPerLayer = 48;
+  constexpr u64 kPerExpert = 6;
+  constexpr u64 kOutsideLayers = 12;
+  u64 n = kOutsideLayers + kPerLayer * config.n_layer;
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    if (config.layers[i].experts) n += kPerExpert * config.experts.n_expert;
+  }
+  return n;
+}
+
 }  // namespace
 
 Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config, Arena& arena) {
-  constexpr u64 kPerLayer = 16;
-  constexpr u64 kOutsideLayers = 4;
+  const Family* const family = find_family(config.architecture);
+  LBM_CHECK(family != nullptr);
   WeightPlan plan;
   Result<Weights*> weights = arena.make<Weights>("weight table");
   if (!weights.ok()) return weights.error();
@@ -193,23 +218,16 @@ Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config
   for (LayerWeights& layer : layers.value()) layer = LayerWeights();
   plan.weights->layers = layers.value();
   Result<Span<WeightPlacement>> items =
-      arena.take<WeightPlacement>(kPerLayer * config.n_layer + kOutsideLayers, "weight table");
+      arena.take<WeightPlacement>(most_placements(config), "weight table");
   if (!items.ok()) return items.error();
-  for (WeightPlacement& item : items.value()) item = WeightPlacement();
 
-  WeightBinder binder(file, items.value());
-  TensorInfo ignored;
-  const bool tied = !file.find_tensor("output.weight", ignored);
-  binder.embedding("token_embd.weight", config.n_embd, config.n_vocab, tied, *plan.weights);
-  binder.vector("output_norm.weight", config.n_embd, plan.weights->output_norm);
-  if (!tied) binder.matrix("output.weight", config.n_embd, config.n_vocab, plan.weights->output);
-  binder.optional_vector("rope_freqs.weight", config.rope.n_rot / 2, plan.weights->rope_freqs);
-  for (u32 i = 0; i < config.n_layer; ++i) bind_layer(binder, config, i, layers.value()[i]);
+  WeightBinder binder(file, arena, items.value());
+  bind_all(binder, *family, config, *plan.weights);
   if (!binder.status().ok()) return binder.status().error();
 
   plan.placements = items.value().first(binder.n_item());
   sort_by_offset(plan.placements);
-  if (Status s = check_all_known(file, plan.placements); !s.ok()) return s.error();
+  if (Status s = check_all_known(file, config, plan.placements); !s.ok()) return s.error();
   plan.chunk_bytes = kMinChunk;
   for (const WeightPlacement& item : plan.placements) {
     plan.n_byte += align_up(item.n_byte, kPlaceAlignment);

@@ -12,22 +12,12 @@
 #include "core/base/sha256.h"
 #include "core/format/model_file.h"
 #include "core/model/config.h"
+#include "core/model/matrix.h"
+#include "core/model/recurrent_weights.h"
 #include "core/platform.h"
 #include "core/tensor/dtype.h"
 
 namespace lbm {
-
-// W [n_row][n_col] as row tiles (core/tensor/blocks.h): y = W x.
-struct Matrix {
-  DType dtype = DType::kF32;
-  u32 n_row = 0;
-  u32 n_col = 0;
-  const u8* tiles = nullptr;
-  usize tile_stride = 0;  // bytes
-
-  [[nodiscard]] u32 n_tile() const { return (n_row + 15) / 16; }
-  [[nodiscard]] bool present() const { return n_row != 0; }
-};
 
 // The embedding table: row tiles when it is also the output matrix (tied), else rows as the file
 // stores them.
@@ -42,33 +32,69 @@ struct Embedding {
   void gather(u32 token, f32* out) const;
 };
 
-struct LayerWeights {
-  const f32* attn_norm = nullptr;  // [n_embd]
-  Matrix wq, wk, wv, wo;
-  const f32* bq = nullptr;  // biases may be absent
-  const f32* bk = nullptr;
-  const f32* bv = nullptr;
-  const f32* bo = nullptr;
-  const f32* ffn_norm = nullptr;  // [n_embd]
-  Matrix w_gate, w_up, w_down;
+// A norm: `bias` only with LayerNorm, and there it may be absent too.
+struct NormWeights {
+  const f32* weight = nullptr;  // [width]
+  const f32* bias = nullptr;    // [width]
+
+  [[nodiscard]] bool present() const { return weight != nullptr; }
+};
+
+// One feed-forward network: down(act(gate x) * up x), or down(act(up x)) without a gate. Biases may
+// be absent.
+struct FfnWeights {
+  Matrix gate, up, down;
   const f32* b_gate = nullptr;
   const f32* b_up = nullptr;
   const f32* b_down = nullptr;
 };
 
-struct Weights {
-  Embedding embedding;
-  Span<LayerWeights> layers;
-  const f32* output_norm = nullptr;  // [n_embd]
-  Matrix output;                     // [n_vocab][n_embd]; shares the embedding's tiles when tied
-  const f32* rope_freqs = nullptr;   // [n_rot / 2] divisors of the RoPE frequencies, or absent
+// What a layer does without is absent: null, or a matrix that is not present().
+struct LayerWeights {
+  NormWeights attn_norm;       // before attention; absent: it reads x itself
+  NormWeights attn_post_norm;  // on what it adds to x
+  Matrix wq, wk, wv, wo;       // wq with gated_attention: for each head its query, then its gate
+  const f32* bq = nullptr;
+  const f32* bk = nullptr;
+  const f32* bv = nullptr;
+  const f32* bo = nullptr;
+  const f32* q_norm = nullptr;  // by ModelConfig::qk_norm [head_dim], [n_head][head_dim]
+  const f32* k_norm = nullptr;
+  const f32* sinks = nullptr;  // [n_head]
+
+  ShortConvWeights short_conv;
+  DeltaNetWeights delta_net;
+
+  NormWeights ffn_norm;  // before the FFN; absent: it reads x, or in a parallel layer what
+                         // attention reads
+  NormWeights ffn_post_norm;
+  FfnWeights ffn;  // of a layer without experts
+
+  Matrix router;                       // [n_expert][n_embd]
+  const f32* router_bias = nullptr;    // [n_expert], part of the score
+  const f32* selection_bias = nullptr;  // [n_expert], changes the choice and not the weight
+  Span<FfnWeights> experts;            // [n_expert]
+  FfnWeights shared;                   // the expert that every token passes
+  const f32* shared_gate = nullptr;    // [n_embd], its weight is the sigmoid of the product with x
 };
 
-// One tensor on its way into memory.
+struct Weights {
+  Embedding embedding;
+  Embedding positions;  // learned ones [n_ctx_train][n_embd]
+  Span<LayerWeights> layers;
+  NormWeights output_norm;
+  Matrix output;                      // [n_vocab][n_embd]; shares the embedding's tiles when tied
+  const f32* output_bias = nullptr;   // [n_vocab]
+  const f32* rope_freqs = nullptr;    // [n_rot / 2] divisors of the RoPE frequencies
+  const f32* rope_long = nullptr;     // the same, for contexts beyond rope.n_ctx_orig
+  const f32* rope_short = nullptr;    // and up to it
+};
+
+// One tensor, or some of its rows, on the way into memory.
 struct WeightPlacement {
   enum class Kind : u8 { kTiles, kRows, kVector };
   Kind kind = Kind::kTiles;
-  TensorInfo tensor;
+  TensorInfo tensor;  // of the rows: their number, their place in the file
   u64 n_byte = 0;  // in memory
   u8* place = nullptr;
   Matrix* matrix = nullptr;  // what to point at the place; exactly one of these three

@@ -16,8 +16,10 @@ namespace {
 #include "kernels/matmul.inl.h"
 #include "kernels/plain.inl.h"
 #include "kernels/vector_ops.inl.h"
+#include "kernels/activation_ops.inl.h"
 #include "kernels/kv_types.inl.h"
 #include "kernels/attention.inl.h"
+#include "kernels/recurrent.inl.h"
 #include "kernels/table.inl.h"
 
 }  // namespace

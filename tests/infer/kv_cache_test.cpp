@@ -17,6 +17,7 @@ ModelConfig small_config() {
   config.n_head = 4;
   config.n_head_kv = 2;
   config.head_dim = 24;
+  config.make_layers_alike();
   return config;
 }
 

@@ -33,14 +33,15 @@ struct TinyModel {
     c.n_head_kv = 1;
     c.head_dim = c.head_dim_v = 32;
     c.n_ctx_train = 4096;
-    layer.attn_norm = layer.ffn_norm = vector;
+    c.make_layers_alike();
+    layer.attn_norm.weight = layer.ffn_norm.weight = vector;
     layer.wq = matrix(DType::kQ8_0, 64, 64, 1088);
     layer.wk = layer.wv = matrix(DType::kQ8_0, 32, 64, 1088);
     layer.wo = matrix(DType::kQ8_0, 64, 64, 1088);
-    layer.w_gate = layer.w_up = matrix(DType::kQ8_0, 96, 64, 1088);
-    layer.w_down = matrix(DType::kQ8_0, 64, 96, 1632);
+    layer.ffn.gate = layer.ffn.up = matrix(DType::kQ8_0, 96, 64, 1088);
+    layer.ffn.down = matrix(DType::kQ8_0, 64, 96, 1632);
     model.weights.layers = {&layer, 1};
-    model.weights.output_norm = vector;
+    model.weights.output_norm.weight = vector;
     model.weights.output = matrix(DType::kQ8_0, 100, 64, 1088);
     model.weights.embedding.dtype = DType::kQ8_0;
     model.weights.embedding.tiled = true;
@@ -84,8 +85,8 @@ TEST_CASE("token_cost: an embedding of its own costs a row, biases and float typ
   TokenCost cost = token_cost(tiny.model, KvType::kF16);
   CHECK(cost.weight_bytes == tied.weight_bytes + 64 / 32 * 34 + 64 * 4);
   // The larger part of the operations decides.
-  tiny.layer.w_gate.dtype = tiny.layer.w_up.dtype = DType::kF16;
+  tiny.layer.ffn.gate.dtype = tiny.layer.ffn.up.dtype = DType::kF16;
   CHECK(token_cost(tiny.model, KvType::kF16).is_integer);
-  tiny.layer.w_down.dtype = DType::kF16;
+  tiny.layer.ffn.down.dtype = DType::kF16;
   CHECK(!token_cost(tiny.model, KvType::kF16).is_integer);
 }

@@ -1,6 +1,7 @@
 // Attention of every table and cache type against one plain definition (R14, R15), all bits: head
-// sizes, groups, batches, windows, and positions on both sides of tiles and chunks. The cache is
-// filled with NaN before anything is stored: what was not stored never matters.
+// sizes, groups, batches, windows, soft caps, sinks, and positions on both sides of tiles and
+// chunks. The cache is filled with NaN before anything is stored: what was not stored never
+// matters.
 #include "core/base/fmath.h"
 #include "core/base/pcg32.h"
 #include "core/tensor/f16.h"
@@ -15,6 +16,9 @@ constexpr u32 kMaxElements = 2064 * 16;  // positions times head_dim, groups of 
 constexpr u32 kMaxQ = 220 * 16;          // tokens times group times head_dim
 constexpr u32 kMaxScratch = 60000;
 constexpr f32 kScale = 0.35f;
+constexpr u32 kMaxHeadDim = 256;
+// Of the heads of a group: one that takes nearly all, ordinary ones, one that takes nothing.
+constexpr f32 kSinks[] = {9.0f, -1.5f, 0.0f, 2.25f, -200.0f, 30.0f, 1.0f, -__builtin_inff()};
 
 struct Shape {
   u32 head_dim;
@@ -22,6 +26,8 @@ struct Shape {
   u32 n_token;
   u32 first_pos;
   u32 window;
+  f32 soft_cap = 0.0f;
+  bool sinks = false;
 
   [[nodiscard]] u32 n_pos() const { return first_pos + n_token; }
   [[nodiscard]] u32 n_row() const { return n_token * n_group; }
@@ -73,7 +79,7 @@ void plain_row(KvType type, const f32* x, u32 head_dim, f32* out) {
 struct PlainState {
   f32 max;
   f32 sum;
-  f32 out[128];
+  f32 out[kMaxHeadDim];
 };
 
 // One row over the visible positions of one chunk.
@@ -90,6 +96,7 @@ void plain_chunk(const Shape& shape, const f32* q, u32 begin, u32 end, PlainStat
       for (u32 d = 0; d < shape.head_dim; ++d)
         s = s + q[d] * g_case.plain_k[(tile + j) * shape.head_dim + d];
       weight[j] = s * kScale;
+      if (shape.soft_cap != 0.0f) weight[j] = shape.soft_cap * tanh_f32(weight[j] / shape.soft_cap);
       max = max < weight[j] ? weight[j] : max;
     }
     const f32 correction = exp_f32(state.max - max);
@@ -114,26 +121,34 @@ void plain_chunk(const Shape& shape, const f32* q, u32 begin, u32 end, PlainStat
   }
 }
 
+void plain_merge(const Shape& shape, const PlainState& part, PlainState& merged) {
+  const f32 max = merged.max < part.max ? part.max : merged.max;
+  const f32 a = exp_f32(merged.max - max);
+  const f32 b = exp_f32(part.max - max);
+  merged.max = max;
+  merged.sum = merged.sum * a + part.sum * b;
+  for (u32 d = 0; d < shape.head_dim; ++d) merged.out[d] = merged.out[d] * a + part.out[d] * b;
+}
+
 void plain_attention(const Shape& shape, u32 row, f32* out) {
   const f32* q = g_case.q + row * shape.head_dim;
   const u32 end_pos = shape.first_pos + row / shape.n_group + 1;
   const u32 first = shape.window < end_pos ? end_pos - shape.window : 0;
   PlainState merged = {};
+  if (shape.sinks) {
+    merged.max = kSinks[row % shape.n_group];
+    merged.sum = 1.0f;
+  }
   for (u32 chunk = first / 1024; chunk * 1024 < end_pos; ++chunk) {
     const u32 begin = chunk * 1024 > first ? chunk * 1024 : first;
     const u32 end = (chunk + 1) * 1024 < end_pos ? (chunk + 1) * 1024 : end_pos;
     PlainState part;
     plain_chunk(shape, q, begin, end, part);
-    if (chunk == first / 1024) {
+    if (chunk == first / 1024 && !shape.sinks) {
       merged = part;
-      continue;
+    } else {
+      plain_merge(shape, part, merged);
     }
-    const f32 max = merged.max < part.max ? part.max : merged.max;
-    const f32 a = exp_f32(merged.max - max);
-    const f32 b = exp_f32(part.max - max);
-    merged.max = max;
-    merged.sum = merged.sum * a + part.sum * b;
-    for (u32 d = 0; d < shape.head_dim; ++d) merged.out[d] = merged.out[d] * a + part.out[d] * b;
   }
   for (u32 d = 0; d < shape.head_dim; ++d) out[d] = merged.out[d] / merged.sum;
 }
@@ -150,13 +165,21 @@ KvStoreArgs store_args(const Shape& shape, u32 first_pos, u32 n_token) {
 }
 
 AttentionArgs attention_args(const Shape& shape) {
-  return {g_case.q,       shape.n_group * shape.head_dim,
-          g_case.keys,    g_case.values,
-          shape.head_dim, shape.n_group,
-          shape.n_token,  shape.first_pos,
-          shape.window,   kScale,
-          g_case.out,     shape.n_group * shape.head_dim,
-          g_case.scratch};
+  return {g_case.q,
+          shape.n_group * shape.head_dim,
+          g_case.keys,
+          g_case.values,
+          shape.head_dim,
+          shape.n_group,
+          shape.n_token,
+          shape.first_pos,
+          shape.window,
+          kScale,
+          g_case.out,
+          shape.n_group * shape.head_dim,
+          g_case.scratch,
+          shape.soft_cap,
+          shape.sinks ? kSinks : nullptr};
 }
 
 void fill(const Shape& shape) {
@@ -212,6 +235,14 @@ void check_table(const KernelTable& table, const Shape& shape, KvType type) {
     table.attention_part[id](args, chunk, g_case.partials + (chunk - first_chunk) * stride);
   clear_out();
   table.attention_join(args, g_case.partials, last_chunk - first_chunk + 1);
+  CHECK(as_expected(shape));
+
+  // Chunks that the window hides from every row change nothing.
+  if (first_chunk == 0 || (last_chunk + 1) * stride > kMaxScratch) return;
+  for (u32 chunk = 0; chunk <= last_chunk; ++chunk)
+    table.attention_part[id](args, chunk, g_case.partials + chunk * stride);
+  clear_out();
+  table.attention_join(args, g_case.partials, last_chunk + 1);
   CHECK(as_expected(shape));
 }
 
@@ -275,6 +306,32 @@ TEST_CASE("attention: chunks of 1,024 positions are merged in ascending order", 
                           {8, 2, 3, 2046, 1024}};
   for (const Shape& shape : shapes) check_shape(shape, KvType::kF16);
   check_shape(shapes[0], KvType::kQ8_0);
+}
+
+TEST_CASE("attention: soft caps and sinks, alone and together, with windows and chunks",
+          "[kernels][bits]") {
+  const Shape shapes[] = {
+      {16, 3, 5, 60, kNoWindow, 6.0f, false}, {16, 3, 5, 60, kNoWindow, 0.0f, true},
+      {24, 8, 9, 57, 20, 6.0f, true},         {8, 8, 1, 0, kNoWindow, 0.5f, true},
+      {8, 2, 5, 1022, kNoWindow, 0.0f, true}, {8, 8, 3, 2046, kNoWindow, 3.0f, true},
+      {8, 3, 4, 2045, 9, 0.0f, true},         {8, 3, 2, 2047, 1, 2.0f, true},
+      {8, 2, 40, 1000, 30, 2.0f, true}};
+  for (const Shape& shape : shapes) {
+    for (const KvType type : kTypes) check_shape(shape, type);
+  }
+}
+
+TEST_CASE("attention: sizes of heads that are large or no multiple of 16", "[kernels][bits]") {
+  const Shape shapes[] = {{80, 2, 3, 62, kNoWindow},
+                          {96, 1, 2, 63, kNoWindow},
+                          {100, 2, 1, 70, kNoWindow},
+                          {112, 1, 3, 62, 40, 5.0f, true},
+                          {128, 3, 2, 64, kNoWindow},
+                          {192, 1, 9, 60, 33},
+                          {256, 1, 2, 100, kNoWindow, 50.0f, false}};
+  for (const Shape& shape : shapes) {
+    for (const KvType type : kTypes) check_shape(shape, type);
+  }
 }
 
 // A negative sum that is scaled by +0 is -0, and stays so. Rows that see nothing of a chunk must
