@@ -31,19 +31,19 @@ struct Activations {
     return static_cast<u32>(align_up(config.delta_net.n_value_head, 16));
   }
 
-  ActivationRows x;                      // [n_embd]      the residual stream
-  ActivationRows normed;                 // [n_embd]
-  ActivationRows q;                      // [n_head * head_dim], or twice that with gates
-  ActivationRows k;                      // [n_head_kv * head_dim]
-  ActivationRows v;                      // [n_head_kv * head_dim]
-  ActivationRows attention_gate;         // [n_head * head_dim] of gated attention
-  ActivationRows attended;               // [n_head * head_dim]
-  ActivationRows delta;                  // [n_embd]      what a block adds to x
-  ActivationRows attention_delta;        // [n_embd]      of attention, where the FFN is parallel
-  ActivationRows gate;                   // [n_ff]
-  ActivationRows up;                     // [n_ff]
-  ActivationRows angles;                 // [n_rot]       cosines and sines of the token's position
-  ActivationRows local_angles;           // [n_rot]       of windowed layers that rotate otherwise
+  ActivationRows x;                // [n_embd]      the residual stream
+  ActivationRows normed;           // [n_embd]
+  ActivationRows q;                // [n_head * head_dim], or twice that with gates
+  ActivationRows k;                // [n_head_kv * head_dim]
+  ActivationRows v;                // [n_head_kv * head_dim]
+  ActivationRows attention_gate;   // [n_head * head_dim] of gated attention
+  ActivationRows attended;         // [n_head * head_dim]
+  ActivationRows delta;            // [n_embd]      what a block adds to x
+  ActivationRows attention_delta;  // [n_embd]      of attention, where the FFN is parallel
+  ActivationRows gate;             // [n_ff]
+  ActivationRows up;               // [n_ff]
+  ActivationRows angles;           // [n_rot]       cosines and sines of the token's position
+  ActivationRows local_angles;     // [n_rot]       of windowed layers that rotate otherwise
   // Of recurrent layers (core/infer/forward_recurrent.cpp):
   ActivationRows recurrent_in;           // [n_embd] x, or [n_channel] queries, keys and values
   ActivationRows recurrent_gate;         // [n_embd] b, or [n_value_head * value_dim]

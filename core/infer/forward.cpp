@@ -29,8 +29,7 @@ Result<Forward*> Forward::create(Arena& arena, const Model& model, const Session
   for (u32 i = 0; i < 2; ++i) {
     if (i == 1 && !model.config.two_ropes) break;
     const RopeConfig& config = i == 0 ? model.config.rope : model.config.rope_local;
-    Result<Rope> rope =
-        Rope::create(arena, config, i == 0 ? rope_factors(model, n_ctx) : nullptr);
+    Result<Rope> rope = Rope::create(arena, config, i == 0 ? rope_factors(model, n_ctx) : nullptr);
     if (!rope.ok()) return rope.error();
     ropes[i] = rope.value();
   }

@@ -57,7 +57,8 @@ class Forward {
     u32 n;
   };
 
-  // What the convolution of recurrent_in is multiplied with and where it goes (kernels/recurrent.h).
+  // What the convolution of recurrent_in is multiplied with and where it goes
+  // (kernels/recurrent.h).
   struct Convolution {
     const f32* before;
     const f32* after;

@@ -164,8 +164,8 @@ void Forward::attend(u32 layer) {
       const u32 item = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
       if (item >= n_item) return;
       const u32 first = (n_block - 1 - item / n_head_kv) * block;
-      kernel(attention_args(layer, item % n_head_kv, first, min_u32(block, n_token_ - first),
-                            worker));
+      kernel(
+          attention_args(layer, item % n_head_kv, first, min_u32(block, n_token_ - first), worker));
     }
   });
   end_part(ForwardPart::kAttention);

@@ -1,5 +1,5 @@
-// Sharing work out over cores, and the small operations on one row that several files of the forward
-// pass need.
+// Sharing work out over cores, and the small operations on one row that several files of the
+// forward pass need.
 #pragma once
 
 #include "core/model/config.h"

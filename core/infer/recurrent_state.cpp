@@ -76,15 +76,15 @@ Result<RecurrentState> RecurrentState::create(Arena& arena, const ModelConfig& c
 }
 
 void RecurrentState::mark() {
-  if (live_ != kNone) slots_[live_].checkpoint = true;
-  rolling_ = kNone;
+  for (u32 i = 0; i < n_slot_; ++i) {
+    if (i == live_ || slots_[i].keep == Keep::kBatch) slots_[i].keep = Keep::kTurn;
+  }
 }
 
 void RecurrentState::rewind(u32 n_past) {
   for (u32 i = 0; i < n_slot_; ++i) {
-    if (slots_[i].used && slots_[i].pos > n_past) slots_[i].used = false;
+    if (slots_[i].pos > n_past) slots_[i].used = false;
   }
-  if (rolling_ != kNone && !slots_[rolling_].used) rolling_ = kNone;
   if (pos_ > n_past) take_newest();
 }
 
@@ -98,12 +98,14 @@ void RecurrentState::take_newest() {
 
 // The slot that a new state may overwrite.
 u32 RecurrentState::free_slot() const {
-  u32 oldest = kNone;
+  u32 batch = kNone;
+  u32 oldest = 0;
   for (u32 i = 0; i < n_slot_; ++i) {
     if (!slots_[i].used) return i;
-    if (i != live_ && (oldest == kNone || slots_[i].pos < slots_[oldest].pos)) oldest = i;
+    if (slots_[i].keep == Keep::kBatch && i != live_) batch = i;
+    if (slots_[i].pos < slots_[oldest].pos) oldest = i;
   }
-  return rolling_ != kNone && rolling_ != live_ ? rolling_ : oldest;
+  return batch != kNone ? batch : oldest;
 }
 
 void RecurrentState::clear(u32 slot) {
@@ -115,27 +117,21 @@ void RecurrentState::clear(u32 slot) {
 bool RecurrentState::begin(u32 n_token) {
   n_token_ = n_token;
   source_ = target_ = live_;
-  if (pos_ == 0) {
-    source_ = target_ = free_slot();
-    slots_[target_].used = false;
-    clear(target_);
-    return true;
-  }
-  if (n_token == 1 && !slots_[live_].checkpoint) return false;
+  if (pos_ != 0 && n_token == 1 && slots_[live_].keep == Keep::kNot) return false;
   target_ = free_slot();
   slots_[target_].used = false;
-  if (rolling_ == target_) rolling_ = kNone;
+  if (pos_ == 0) {
+    source_ = target_;
+    clear(target_);
+  }
   return true;
 }
 
 void RecurrentState::commit() {
-  if (source_ != target_ && !slots_[source_].checkpoint) {
-    slots_[source_].checkpoint = true;
-    rolling_ = source_;
-  }
+  if (source_ != target_ && slots_[source_].keep == Keep::kNot) slots_[source_].keep = Keep::kBatch;
   pos_ += n_token_;
   live_ = target_;
-  slots_[live_] = {pos_, true, false};
+  slots_[live_] = {pos_, true, Keep::kNot};
 }
 
 void RecurrentState::abandon() {

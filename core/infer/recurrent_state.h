@@ -66,10 +66,13 @@ class RecurrentState {
   [[nodiscard]] usize matrix_offset(u32 head) const { return tail_size_ + head * matrix_size_; }
 
  private:
+  // What a slot is kept for beside being the state at pos(): nothing; until the next batch of the
+  // same turn; a turn.
+  enum class Keep : u8 { kNot, kBatch, kTurn };
   struct Slot {
     u32 pos;
     bool used;
-    bool checkpoint;
+    Keep keep;
   };
   static constexpr u32 kNone = ~u32{0};
 
@@ -88,8 +91,7 @@ class RecurrentState {
   usize layer_size_ = 0;
 
   Slot slots_[kMaxSlots] = {};
-  u32 live_ = kNone;     // the slot of the state at pos(); none where that is 0
-  u32 rolling_ = kNone;  // kept only until the next batch of this turn
+  u32 live_ = kNone;  // the slot of the state at pos(), the highest in use; none where that is 0
   u32 pos_ = 0;
   u32 source_ = 0;  // of the batch at work
   u32 target_ = 0;

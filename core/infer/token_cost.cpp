@@ -85,8 +85,7 @@ void add_recurrent(const LayerWeights& layer, const ModelConfig& c, MatrixSum& s
 }
 
 // Of the experts, as many as one token is routed to.
-void add_experts(const LayerWeights& layer, const ModelConfig& c, MatrixSum& sum,
-                 TokenCost& cost) {
+void add_experts(const LayerWeights& layer, const ModelConfig& c, MatrixSum& sum, TokenCost& cost) {
   const ExpertConfig& experts = c.experts;
   sum.add(layer.router);
   add_vector(layer.router_bias, experts.n_expert, cost);

@@ -96,6 +96,7 @@ void read_kv_heads(ConfigReader& reader, const Family& family, ModelConfig& conf
 // period sees everything.
 void read_windows(ConfigReader& reader, const Family& family, ModelConfig& config) {
   if (family.window == Window::kNone) return;
+  if (family.window_n_layer != 0 && config.n_layer != family.window_n_layer) return;
   const char* const key = "attention.sliding_window";
   const bool given = reader.has(key) || family.window_default != 0;
   if (!given && family.window == Window::kOptional) return;
@@ -116,8 +117,7 @@ void read_windows(ConfigReader& reader, const Family& family, ModelConfig& confi
 }
 
 void choose_roped_layers(ConfigReader& reader, const Family& family, ModelConfig& config) {
-  const bool all =
-      !family.rope_by_finetuned_key || reader.flag_or("rope.scaling.finetuned", true);
+  const bool all = !family.rope_by_finetuned_key || reader.flag_or("rope.scaling.finetuned", true);
   for (u32 i = 0; i < config.n_layer; ++i) {
     LayerConfig& layer = config.layers[i];
     layer.rope = all && !family.learned_positions;
@@ -185,14 +185,6 @@ Result<ModelConfig> read_config(const ModelFile& file) {
     return fail(ErrorCode::kUnsupported,
                 "architecture this build does not run; docs/families.md lists those it runs")
         .about(architecture.value());
-  }
-  Result<u64> n_file = file.get_u64_or("split.count", 1, 0, 65535);
-  if (!n_file.ok()) return n_file.error();
-  if (n_file.value() > 1) {
-    return fail(ErrorCode::kUnsupported,
-                "one part of a model that was split; merge it with gguf-split. Parts")
-        .about("split.count")
-        .with(n_file.value());
   }
   ModelConfig config;
   ConfigReader reader(file, family->architecture);

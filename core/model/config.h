@@ -40,9 +40,9 @@ enum class LayerKind : u8 { kAttention, kShortConv, kDeltaNet };
 enum class ExpertGating : u8 { kSoftmax, kSigmoid, kSoftmaxSelected };
 
 struct ExpertConfig {
-  u32 n_expert = 0;  // 0: no layer has experts
-  u32 n_used = 0;    // experts of one token
-  u32 n_ff = 0;      // width of one expert
+  u32 n_expert = 0;     // 0: no layer has experts
+  u32 n_used = 0;       // experts of one token
+  u32 n_ff = 0;         // width of one expert
   u32 n_ff_shared = 0;  // width of the expert that every token passes; 0: none
   ExpertGating gating = ExpertGating::kSoftmax;
   bool normalised = false;  // the weights of the selected experts are divided by their sum
@@ -83,7 +83,7 @@ struct ModelConfig {
   u32 n_embd = 0;
   u32 n_layer = 0;
   u32 n_layer_ahead = 0;  // layers after those, for predicting further tokens; not run
-  u32 n_ff = 0;  // of the layers without experts; 0 where every layer has them
+  u32 n_ff = 0;           // of the layers without experts; 0 where every layer has them
   u32 n_head = 0;
   u32 n_head_kv = 0;   // of the layer that has most
   u32 head_dim = 0;    // of queries and keys
@@ -106,10 +106,10 @@ struct ModelConfig {
   f32 attention_soft_cap = 0.0f;  // 0: none
   f32 logit_soft_cap = 0.0f;      // 0: none
 
-  u32 window = 0;           // positions that a windowed layer sees, its own included
-  RopeConfig rope;          // n_rot 0: no rotation at all
-  RopeConfig rope_local;    // of the windowed layers
-  bool two_ropes = false;   // rope_local differs from rope
+  u32 window = 0;          // positions that a windowed layer sees, its own included
+  RopeConfig rope;         // n_rot 0: no rotation at all
+  RopeConfig rope_local;   // of the windowed layers
+  bool two_ropes = false;  // rope_local differs from rope
   ExpertConfig experts;
   ShortConvConfig short_conv;
   DeltaNetConfig delta_net;
@@ -121,9 +121,7 @@ struct ModelConfig {
   [[nodiscard]] u32 n_embd_kv(u32 layer) const { return layers[layer].n_head_kv * head_dim; }
   // Query heads that share a KV head of an attention layer.
   [[nodiscard]] u32 n_group(u32 layer) const { return n_head / layers[layer].n_head_kv; }
-  [[nodiscard]] bool has_recurrent() const {
-    return short_conv.n_tap != 0 || delta_net.n_tap != 0;
-  }
+  [[nodiscard]] bool has_recurrent() const { return short_conv.n_tap != 0 || delta_net.n_tap != 0; }
   // Makes all layers alike: attention with n_head_kv heads.
   void make_layers_alike() {
     for (u32 i = 0; i < n_layer; ++i) {

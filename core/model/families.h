@@ -31,9 +31,9 @@ struct Family {
 
   NormKind norm = NormKind::kRms;
   Presence norm_bias = Presence::kNever;
-  Presence attn_norm = Presence::kMust;   // before attention
-  Presence ffn_norm = Presence::kMust;    // before the FFN; where it is absent in a parallel
-                                          // family, both blocks read what attn_norm gave
+  Presence attn_norm = Presence::kMust;  // before attention
+  Presence ffn_norm = Presence::kMust;   // before the FFN; where it is absent in a parallel
+                                         // family, both blocks read what attn_norm gave
   const char* ffn_norm_name = "ffn_norm";
   const char* output_norm_name = "output_norm";
   Presence post_norms = Presence::kNever;  // on what attention and FFN add to x
@@ -55,6 +55,7 @@ struct Family {
   Window window = Window::kNone;
   u32 window_default = 0;       // where the file does not say
   u32 window_period = 1;        // every window_period-th layer sees everything
+  u32 window_n_layer = 0;       // only the model of so many layers has windows; 0: any
   f64 local_freq_base = 0.0;    // of the windowed layers; 0: that of the others
   bool local_unscaled = false;  // no RoPE scaling in windowed layers
   NoRope no_rope = NoRope::kNever;

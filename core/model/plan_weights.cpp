@@ -110,8 +110,7 @@ void bind_layer(WeightBinder& binder, const Family& family, const ModelConfig& c
   } else {
     bind_recurrent(binder, c, index, layer);
   }
-  binder.norm(name("post_attention_norm"), c.n_embd, family.post_norms, bias,
-              layer.attn_post_norm);
+  binder.norm(name("post_attention_norm"), c.n_embd, family.post_norms, bias, layer.attn_post_norm);
   if (c.layers[index].experts) {
     bind_experts(binder, c, index, layer);
   } else {

@@ -90,7 +90,7 @@ class WeightReader {
       : plan_(plan),
         with_(with),
         start_(file.header().size()),
-        end_(file.file_size()),
+        end_(with.source.size()),
         position_(start_),
         slice_bytes_(min_u64(kSliceBytes, plan.chunk_bytes / 2)) {
     const usize half = static_cast<usize>(plan.chunk_bytes / 2);

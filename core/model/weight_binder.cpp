@@ -23,8 +23,7 @@ void WeightBinder::matrix_rows(Str name, u32 n_col, RowRange rows, Matrix& out) 
   if (!find(name, n_col, rows, tensor)) return;
   WeightPlacement* const item = next(WeightPlacement::Kind::kTiles, tensor);
   if (item == nullptr) return;
-  out = {tensor.dtype, rows.n, n_col, nullptr,
-         static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
+  out = {tensor.dtype, rows.n, n_col, nullptr, static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
   item->matrix = &out;
   item->n_byte = out.n_tile() * static_cast<u64>(out.tile_stride);
 }
@@ -51,8 +50,7 @@ void WeightBinder::vector_part(Str name, RowRange elements, const f32*& out) {
 }
 
 void WeightBinder::place_vector(const TensorInfo& tensor, const f32*& out) {
-  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 &&
-      tensor.dtype != DType::kBF16) {
+  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16) {
     keep(fail(ErrorCode::kBadType, "a norm or bias must be F32, F16 or BF16")
              .about(tensor.name)
              .at(tensor.file_offset));
@@ -117,10 +115,9 @@ bool WeightBinder::find(Str name, u32 n_col, RowRange rows, TensorInfo& out) {
     return false;
   }
   const u64 expected[4] = {n_col, rows.n_all / rows.n_expert, rows.n_expert, 1};
-  constexpr const char* kWrong[4] = {"first dimension is not the expected one",
-                                     "second dimension is not the expected one",
-                                     "third dimension is not the expected one",
-                                     "fourth dimension is not the expected one"};
+  constexpr const char* kWrong[4] = {
+      "first dimension is not the expected one", "second dimension is not the expected one",
+      "third dimension is not the expected one", "fourth dimension is not the expected one"};
   for (u32 i = 0; i < 4; ++i) {
     if (tensor.dims[i] == expected[i]) continue;
     keep(fail(ErrorCode::kBadShape, kWrong[i])

@@ -70,12 +70,12 @@ struct LayerWeights {
   NormWeights ffn_post_norm;
   FfnWeights ffn;  // of a layer without experts
 
-  Matrix router;                       // [n_expert][n_embd]
-  const f32* router_bias = nullptr;    // [n_expert], part of the score
+  Matrix router;                        // [n_expert][n_embd]
+  const f32* router_bias = nullptr;     // [n_expert], part of the score
   const f32* selection_bias = nullptr;  // [n_expert], changes the choice and not the weight
-  Span<FfnWeights> experts;            // [n_expert]
-  FfnWeights shared;                   // the expert that every token passes
-  const f32* shared_gate = nullptr;    // [n_embd], its weight is the sigmoid of the product with x
+  Span<FfnWeights> experts;             // [n_expert]
+  FfnWeights shared;                    // the expert that every token passes
+  const f32* shared_gate = nullptr;     // [n_embd], its weight is the sigmoid of the product with x
 };
 
 struct Weights {
@@ -83,11 +83,11 @@ struct Weights {
   Embedding positions;  // learned ones [n_ctx_train][n_embd]
   Span<LayerWeights> layers;
   NormWeights output_norm;
-  Matrix output;                      // [n_vocab][n_embd]; shares the embedding's tiles when tied
-  const f32* output_bias = nullptr;   // [n_vocab]
-  const f32* rope_freqs = nullptr;    // [n_rot / 2] divisors of the RoPE frequencies
-  const f32* rope_long = nullptr;     // the same, for contexts beyond rope.n_ctx_orig
-  const f32* rope_short = nullptr;    // and up to it
+  Matrix output;                     // [n_vocab][n_embd]; shares the embedding's tiles when tied
+  const f32* output_bias = nullptr;  // [n_vocab]
+  const f32* rope_freqs = nullptr;   // [n_rot / 2] divisors of the RoPE frequencies
+  const f32* rope_long = nullptr;    // the same, for contexts beyond rope.n_ctx_orig
+  const f32* rope_short = nullptr;   // and up to it
 };
 
 // One tensor, or some of its rows, on the way into memory.
@@ -95,7 +95,7 @@ struct WeightPlacement {
   enum class Kind : u8 { kTiles, kRows, kVector };
   Kind kind = Kind::kTiles;
   TensorInfo tensor;  // of the rows: their number, their place in the file
-  u64 n_byte = 0;  // in memory
+  u64 n_byte = 0;     // in memory
   u8* place = nullptr;
   Matrix* matrix = nullptr;  // what to point at the place; exactly one of these three
   Embedding* embedding = nullptr;
@@ -129,7 +129,7 @@ struct ReadProgress {
 
 // What read_weights works with.
 struct WeightReading {
-  ByteSource& source;
+  ByteSource& source;  // file.data()
   Workers& workers;
   Span<u8> chunk;          // plan.chunk_bytes
   Sha256* hash = nullptr;  // every byte of the file after the metadata passes through it, in order

@@ -2,6 +2,7 @@
 // delta nets (as qwen35) around one attention layer, random weights.
 #pragma once
 
+#include "core/base/fmt.h"
 #include "core/base/pcg32.h"
 #include "core/infer/session.h"
 #include "tests/format/gguf_builder.h"
@@ -33,6 +34,7 @@ class HybridModel {
   template <class Visit>
   void for_each_tensor(Visit visit) {
     visit("token_embd.weight", kHybridEmbd, kHybridVocab);
+    visit("output.weight", kHybridEmbd, kHybridVocab);
     visit(kind_ == LayerKind::kShortConv ? "token_embd_norm.weight" : "output_norm.weight",
           kHybridEmbd, 0u);
     TextBuffer<64> text;
@@ -132,10 +134,10 @@ class HybridModel {
       for (u32 i = 0; i < n; ++i) {
         const f32 value = static_cast<f32>(random.next_unit() - 0.5);
         const bool bad = name == "token_embd.weight" && i == kHybridBadToken * kHybridEmbd + 7;
-        gguf.f32_value(bad           ? __builtin_nanf("")
-                       : decay       ? value - 0.6f
-                       : n_row == 0  ? value + 1.0f
-                                     : value);
+        gguf.f32_value(bad          ? __builtin_nanf("")
+                       : decay      ? value - 0.6f
+                       : n_row == 0 ? value + 1.0f
+                                    : value);
       }
       gguf.pad(32);
     });

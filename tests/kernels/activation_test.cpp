@@ -220,7 +220,7 @@ TEST_CASE("a NaN stays a NaN in every operation on rows", "[kernels]") {
       Row y = untouched();
       const auto only_at = [&](u32 n_nan) {
         u32 n = 0;
-        for (u32 k = 0; k < 21; ++k) n += is_nan(y.v[k]) ? 1 : 0;
+        for (u32 k = 0; k < 21; ++k) n += is_nan(y.v[k]) ? 1u : 0u;
         return is_nan(y.v[at]) && n == n_nan;
       };
       for (const auto kernel : {t.silu_mul, t.gelu_mul, t.swiglu_clamped}) {
