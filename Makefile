@@ -32,6 +32,7 @@ run: ## install what is missing, fetch the model, build, boot in QEMU, chat (GUI
 test: ## install what is missing, fetch the model, build, run every test
 	@scripts/deps.sh test
 	$(AGAIN) build-tests model
+	$(AGAIN) SANITIZE=1 BUILD=$(BUILD)/san OPT='$(SAN_OPT)' reader-fuzzers
 	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --model "$$($(PYTHON) scripts/fetch_model.py path)"
 
 ##@ Build
@@ -61,7 +62,7 @@ web: ## the browser version (not yet)
 	@exit 1
 
 ##@ Verify
-.PHONY: check bench tidy fuzz fmt
+.PHONY: check bench tidy fuzz fuzz-long coverage check-mutation fmt
 check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test, structure
 	$(AGAIN) check-gcc
 	$(AGAIN) check-san
@@ -75,7 +76,16 @@ bench: cli model-file ## decode and prefill speed on this machine (MODEL=name or
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
-	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='-O1 -g' fuzz-run FUZZ_SECONDS=$(FUZZ_SECONDS)
+	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='$(SAN_OPT)' fuzz-run FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+fuzz-long: ## run every fuzzer for 10 minutes, and write docs/fuzzing.md
+	$(AGAIN) fuzz FUZZ_SECONDS=600 FUZZ_JOBS=$(JOBS) FUZZ_TABLE=docs/fuzzing.md
+
+coverage: ## lines and branches of the parsers that the corpus and the unit tests run (COVERAGE=--show: what is missed)
+	$(AGAIN) coverage-run
+
+check-mutation: ## take out each check of the parsers in turn: do tests notice? (MUTATION="--room format", "--sample 10 --seed 7")
+	$(AGAIN) mutation-run
 
 tidy: ## clang-tidy over the sources
 	@command -v clang-tidy-$(LLVM_VERSION) >/dev/null || { echo "clang-tidy-$(LLVM_VERSION) is missing: run 'make deps'" >&2; exit 1; }

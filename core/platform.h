@@ -10,7 +10,8 @@
 
 namespace lbm {
 
-// Random access to the bytes of one file, download or buffer.
+// Random access to the bytes of one file, download or buffer. A file may have neighbours: the other
+// parts of a split model, the tokenizer of a llama2.c model.
 class ByteSource {
  public:
   [[nodiscard]] virtual u64 size() const = 0;
@@ -21,6 +22,14 @@ class ByteSource {
   [[nodiscard]] virtual Status read(u64 offset, Span<u8> out) = 0;
   // True where several cores may call read() at the same time, and gain by it.
   [[nodiscard]] virtual bool concurrent() const { return false; }
+  // The name of the file without its folders, as the volume spells it; empty for what has none.
+  [[nodiscard]] virtual Str name() const { return {}; }
+  // Opens the file called `neighbour` of the same folder. It stays open as long as this source.
+  // Errors: kNotFound  there is none, or this source has no neighbours.   kIo.
+  //         kLimit     too many files are open.
+  [[nodiscard]] virtual Result<ByteSource*> open_beside(Str neighbour) {
+    return fail(ErrorCode::kNotFound, "no such file beside it").about(neighbour);
+  }
 
  protected:
   ~ByteSource() = default;

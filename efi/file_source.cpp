@@ -19,14 +19,18 @@ void FileSource::attach(EFI_FILE_HANDLE file, u64 size, Str name, FileOpener& op
   chunk_ = kFirstChunk;
   ceiling_ = kLargestChunk;
   n_failure_ = 0;
-  name_size_ = static_cast<u32>(name.size() < sizeof(name_) ? name.size() : sizeof(name_));
-  __builtin_memcpy(name_, name.data(), name_size_);
+  name_ = name;
 }
 
 void FileSource::detach() {
   if (file_ != nullptr) (void)file_->Close(file_);
   file_ = nullptr;
   opener_ = nullptr;
+}
+
+Result<ByteSource*> FileSource::open_beside(Str neighbour) {
+  if (!attached()) return fail(ErrorCode::kIo, "the file is not open").about(name());
+  return opener_->open_neighbour(*this, neighbour);
 }
 
 bool FileSource::recover() {

@@ -15,11 +15,16 @@ namespace lbm::efi {
 
 class FileSource;
 
-// Opens the file of a source once more, after its handle was closed. nullptr when it is not to be
-// had.
+// What a source asks of the volume that it came from.
 class FileOpener {
  public:
+  // Opens the file of a source once more, after its handle was closed. nullptr when it is not to be
+  // had.
   virtual EFI_FILE_HANDLE open_again(const FileSource& source) = 0;
+  // Opens a file of the same folder, which closes with `source`. Errors: as ByteSource.
+  [[nodiscard]] virtual Result<ByteSource*> open_neighbour(const FileSource&, Str neighbour) {
+    return fail(ErrorCode::kNotFound, "no such file beside it").about(neighbour);
+  }
 
  protected:
   ~FileOpener() = default;
@@ -32,8 +37,8 @@ class FileSource final : public ByteSource {
   static constexpr u32 kSmallestChunk = 16u << 10;
   static constexpr u32 kMaxFailures = 3;  // in a row, at the smallest chunk
 
-  // Takes over `file`, which has `size` bytes; `name` is kept, cut, for messages. `opener` outlives
-  // the source.
+  // Takes over `file`, which has `size` bytes. `name` is that of the file without its folders; it
+  // is kept by the opener, which outlives the source.
   void attach(EFI_FILE_HANDLE file, u64 size, Str name, FileOpener& opener);
   // Closes the file. The source can be attached again.
   void detach();
@@ -41,11 +46,12 @@ class FileSource final : public ByteSource {
 
   [[nodiscard]] u64 size() const override { return size_; }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override;
+  [[nodiscard]] Str name() const override { return name_; }
+  [[nodiscard]] Result<ByteSource*> open_beside(Str neighbour) override;
   // Bytes of the next read, for messages and tests.
   [[nodiscard]] u32 chunk() const { return chunk_; }
 
  private:
-  [[nodiscard]] Str name() const { return {name_, name_size_}; }
   // One read at the file pointer `at`, of at most one chunk. False when it failed; `got` is then
   // meaningless.
   [[nodiscard]] bool read_once(u64 at, Span<u8> out, usize& got);
@@ -60,8 +66,7 @@ class FileSource final : public ByteSource {
   u32 chunk_ = kFirstChunk;
   u32 ceiling_ = kLargestChunk;  // a size that failed is not tried again
   u32 n_failure_ = 0;
-  char name_[Error::kSubjectCapacity] = {};
-  u32 name_size_ = 0;
+  Str name_;
 };
 
 }  // namespace lbm::efi

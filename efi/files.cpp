@@ -1,6 +1,7 @@
 // Listing and opening files through SimpleFileSystem (files.h).
 #include "efi/files.h"
 
+#include "core/base/fmt.h"
 #include "core/base/utf8.h"
 #include "efi/cpu_state.h"
 
@@ -23,8 +24,8 @@ struct FolderEntry {
 };
 
 // False when the name does not fit, or is not UTF-16.
-bool to_utf8(const u16* units, FolderEntry& out) {
-  out.name_size = 0;
+bool to_utf8(const u16* units, char (&name)[FileEntry::kMaxPath + 1], u32& name_size) {
+  name_size = 0;
   for (u32 i = 0; units[i] != 0; ++i) {
     u32 codepoint = units[i];
     if (codepoint >= 0xD800 && codepoint <= 0xDBFF && units[i + 1] >= 0xDC00 &&
@@ -35,11 +36,11 @@ bool to_utf8(const u16* units, FolderEntry& out) {
     }
     char bytes[4];
     const u32 n = encode_utf8(codepoint, bytes);
-    if (out.name_size + n > FileEntry::kMaxPath) return false;
-    __builtin_memcpy(out.name + out.name_size, bytes, n);
-    out.name_size += n;
+    if (name_size + n > FileEntry::kMaxPath) return false;
+    __builtin_memcpy(name + name_size, bytes, n);
+    name_size += n;
   }
-  return out.name_size > 0;
+  return name_size > 0;
 }
 
 bool to_utf16(Str text, u16 (&out)[kMaxNameUnits + 1]) {
@@ -104,7 +105,7 @@ void for_each_entry(EFI_FILE_HANDLE folder, const Visit& visit) {
     entry.units[n_kept] = 0;
     entry.size_bytes = info.FileSize;
     entry.is_folder = (info.Attribute & EFI_FILE_DIRECTORY) != 0;
-    if (!to_utf8(entry.units, entry)) continue;
+    if (!to_utf8(entry.units, entry.name, entry.name_size)) continue;
     if (!visit(entry)) break;
   }
   restore_float_state();
@@ -137,12 +138,14 @@ EFI_FILE_HANDLE open_entry(EFI_FILE_HANDLE folder, Str name) {
 struct FileFacts {
   u64 size_bytes = 0;
   bool is_folder = false;
+  char name[FileEntry::kMaxPath + 1] = {};  // the long one, whichever the file was opened by
+  u32 name_size = 0;                        // 0 where the firmware does not tell it
 };
 
 Result<FileFacts> file_facts(EFI_FILE_HANDLE file, Str path) {
   alignas(8) u8 buffer[sizeof(EFI_FILE_INFO) + (kMaxNameUnits + 1) * sizeof(CHAR16)];
   EFI_GUID guid = kFileInfoGuid;
-  UINTN size = sizeof(buffer);
+  UINTN size = sizeof(buffer) - sizeof(CHAR16);
   if (failed(file->GetInfo(file, &guid, &size, buffer)) || size < SIZE_OF_EFI_FILE_INFO) {
     return fail(ErrorCode::kIo, "the firmware does not tell its size").about(path);
   }
@@ -151,6 +154,11 @@ Result<FileFacts> file_facts(EFI_FILE_HANDLE file, Str path) {
   FileFacts facts;
   facts.size_bytes = info.FileSize;
   facts.is_folder = (info.Attribute & EFI_FILE_DIRECTORY) != 0;
+  u16 units[kMaxNameUnits + 1] = {};
+  const usize n_unit = (size - SIZE_OF_EFI_FILE_INFO) / sizeof(CHAR16);
+  const usize n_kept = n_unit < kMaxNameUnits ? n_unit : kMaxNameUnits;
+  __builtin_memcpy(units, buffer + SIZE_OF_EFI_FILE_INFO, n_kept * sizeof(CHAR16));
+  if (!to_utf8(units, facts.name, facts.name_size)) facts.name_size = 0;
   return facts;
 }
 
@@ -276,10 +284,37 @@ Result<ByteSource*> FirmwareVolume::open(u32 volume, Str path) {
     return fail(ErrorCode::kNotFound, "this is a folder, not a file").about(path);
   }
   slot->volume = volume;
-  slot->path_size = static_cast<u32>(path.size());
-  __builtin_memcpy(slot->path, path.data(), path.size());
-  slot->source.attach(file.value(), facts.value().size_bytes, path, *this);
+  slot->opened = nullptr;
+  keep_path(*slot, path, {facts.value().name, facts.value().name_size});
+  slot->source.attach(file.value(), facts.value().size_bytes,
+                      slot->path_text().from(slot->folder_size), *this);
   return static_cast<ByteSource*>(&slot->source);
+}
+
+// `path` with the name of the file in its long form, where that is known and fits.
+void FirmwareVolume::keep_path(OpenFile& slot, Str path, Str name) {
+  usize folder = path.size();
+  while (folder != 0 && path[folder - 1] != '/' && path[folder - 1] != '\\') --folder;
+  if (name.empty() || folder + name.size() > FileEntry::kMaxPath) name = path.from(folder);
+  __builtin_memcpy(slot.path, path.data(), folder);
+  __builtin_memcpy(slot.path + folder, name.data(), name.size());
+  slot.folder_size = static_cast<u32>(folder);
+  slot.path_size = static_cast<u32>(folder + name.size());
+}
+
+Result<ByteSource*> FirmwareVolume::open_neighbour(const FileSource& source, Str neighbour) {
+  for (const OpenFile& file : files_) {
+    if (&file.source != &source) continue;
+    TextBuffer<FileEntry::kMaxPath + 1> path;
+    path.print("{}{}", file.path_text().first(file.folder_size), neighbour);
+    Result<ByteSource*> opened = open(file.volume, path.text());
+    if (!opened.ok()) return opened;
+    for (OpenFile& other : files_) {
+      if (&other.source == opened.value()) other.opened = &source;
+    }
+    return opened;
+  }
+  return fail(ErrorCode::kIo, "the file is not open").about(neighbour);
 }
 
 EFI_FILE_HANDLE FirmwareVolume::open_again(const FileSource& source) {
@@ -297,7 +332,10 @@ EFI_FILE_HANDLE FirmwareVolume::open_again(const FileSource& source) {
 
 void FirmwareVolume::close(ByteSource* source) {
   for (OpenFile& file : files_) {
-    if (&file.source == source) file.source.detach();
+    const bool is_neighbour = file.opened != nullptr && file.opened == source;
+    if (&file.source != source && !is_neighbour) continue;
+    file.source.detach();
+    file.opened = nullptr;
   }
 }
 

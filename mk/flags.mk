@@ -26,7 +26,7 @@ COMMON := $(STD) $(OPT) $(FP) $(WARN) $(PATHS)
 
 HOST_CORE_FLAGS  = $(COMMON) $(FREESTANDING) $(SAN_COMPILE) $(CXXFLAGS)
 HOST_TOOLS_FLAGS = $(COMMON) -pthread $(SAN_COMPILE) $(CXXFLAGS)
-HOST_LINK_FLAGS  = -pthread $(SAN) $(LDFLAGS)
+HOST_LINK_FLAGS  = -pthread -lcpp-httplib $(SAN) $(LDFLAGS)
 
 # UEFI: straight to PE, with gnu-efi's headers only (docs/uefi.md). The firmware's timer may interrupt us at any instruction,
 # so there is no red zone; frames over a page need no probe because the firmware maps its whole stack.

@@ -66,6 +66,12 @@ $(BUILD)/test/hosted_tests: $(HOST_TESTS_LINK) $(BUILD)/test/hosted_tests.object
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(filter %.o,$^) -o $@ $(HOST_LINK_FLAGS) $(CATCH2_LIBS)
 
+# How they are made, for scripts/parser_build.py, which makes some of the objects in another way.
+.PHONY: print-hosted-tests
+print-hosted-tests:
+	@printf '%s\n' 'BUILD=$(BUILD)' 'CXX=$(CXX)' 'CORE_FLAGS=$(HOST_CORE_FLAGS)' 'TOOLS_FLAGS=$(HOST_TOOLS_FLAGS)' \
+	  'LINK=$(HOST_LINK_FLAGS) $(CATCH2_LIBS)' 'OBJECTS=$(HOST_TESTS_LINK)'
+
 # Debian 12 has Catch2 2 (headers only); newer systems have 3 (a library).
 CATCH2_LIBS = $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
 
@@ -74,6 +80,12 @@ HOSTILE_FILES := $(BUILD)/hostile/INDEX.tsv
 $(HOSTILE_FILES): $(wildcard tests/hostile/*.py)
 	$(call say,PYTHON,$(@D))
 	$(Q)$(PYTHON) tests/hostile/generate.py $(@D) >/dev/null
+
+# A tiny model for every family and variant; INDEX is written last.
+FAMILY_FILES := $(BUILD)/families/INDEX
+$(FAMILY_FILES): $(wildcard tests/families/*.py tests/hostile/gguf_writer.py)
+	$(call say,PYTHON,$(@D))
+	$(Q)$(PYTHON) tests/families/generate.py $(@D)
 
 # What writes repl.cfg.example.
 EXAMPLE_CONFIG_OBJ := $(BUILD)/host/scripts/write_example_config.o
@@ -86,10 +98,25 @@ $(BUILD)/test/write_example_config: $(EXAMPLE_CONFIG_OBJ) $(HOST_CORE_OBJ) $(HOS
 
 # The fuzzers: each tests/fuzz/NAME_fuzz.cpp is a program of its own, built with SANITIZE=1 by `make fuzz`.
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/host/tests/fuzz/%.o $(HOST_CORE_OBJ) $(HOST_TOOLS_PARTS_OBJ)
+READER_FUZZERS := $(filter-out %/kernels_fuzz,$(FUZZERS))
+HOST_FUZZ_PARTS_OBJ := $(call objects,host,$(FUZZ_PARTS_SRC))
+$(HOST_FUZZ_PARTS_OBJ): $(BUILD)/host/%.o: %.cpp $(BUILD)/host/tools.flags | hosted-toolchain
+	$(call compile_with,$(CXX) $(HOST_TOOLS_FLAGS))
+
+define link_fuzzer
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $^ -o $@ $(HOST_LINK_FLAGS) -fsanitize=fuzzer
+endef
+# A library, so that a program takes only what it needs.
+FUZZ_READERS := $(BUILD)/fuzz/readers.a
+$(FUZZ_READERS): $(call objects,host,$(FUZZ_READER_SRC))
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(READER_FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/host/tests/fuzz/%.o $(HOST_FUZZ_PARTS_OBJ) $(FUZZ_READERS)
+	$(link_fuzzer)
+$(BUILD)/fuzz/kernels_fuzz: $(BUILD)/host/tests/fuzz/kernels_fuzz.o $(HOST_CORE_OBJ) $(HOST_TOOLS_PARTS_OBJ)
+	$(link_fuzzer)
 
 # ---- UEFI: build/efi/BOOTX64.EFI and build/efi/tests.efi -----------------------------------------------------------------
 
@@ -154,6 +181,6 @@ $(BUILD)/web/$(1).wasm: $(if $(findstring relaxed,$(1)),$(2),$(filter-out $(WASM
 endef
 $(foreach module,$(basename $(notdir $(WASM_MODULES))),$(eval $(call wasm_module,$(module),$(WASM_LINK_$(firstword $(subst -, ,$(module)))))))
 
--include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) \
+-include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) $(HOST_FUZZ_PARTS_OBJ) \
   $(EXAMPLE_CONFIG_OBJ)   $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_TEST_OBJ) \
   $(WASM_CORE_OBJ) $(WASM_WEB_OBJ) $(WASM_TEST_OBJ)))

@@ -20,15 +20,16 @@ boot-image: $(BUILD)/efi/BOOTX64.EFI model-file
 
 .PHONY: build-tests check-gcc check-san check-wasm check-structure fuzz-run
 build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi \
-  $(BUILD)/test/write_example_config $(HOSTILE_FILES) $(WASM_MODULES)
+  $(BUILD)/test/write_example_config $(HOSTILE_FILES) $(FAMILY_FILES) $(WASM_MODULES)
 
 # Another compiler, the same answers: g++ builds everything hosted and runs the hosted tests.
 check-gcc:
 	+@$(MAKE) --no-print-directory CXX=g++ BUILD=$(BUILD)/gcc $(BUILD)/gcc/lbm $(BUILD)/gcc/test/hosted_tests
 	$(BUILD)/gcc/test/hosted_tests
 
+SAN_OPT := -O1 -gline-tables-only
 check-san:
-	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='-O1 -g' $(BUILD)/san/test/hosted_tests
+	+@$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/san OPT='$(SAN_OPT)' $(BUILD)/san/test/hosted_tests
 	$(BUILD)/san/test/hosted_tests
 
 # The WebAssembly modules, and their tests where Node is there.
@@ -39,17 +40,17 @@ check-wasm: $(WASM_MODULES) $(BUILD)/lbm
 check-structure: $(BUILD)/lbm $(BUILD)/efi/BOOTX64.EFI $(BUILD)/test/write_example_config
 	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --only structure
 
-# One fuzzer after the other. What it finds stays in its corpus; a crash leaves its input beside it. The fuzzer of model files
-# starts from the hostile corpus, whose small files stand for all of its kinds.
-FUZZ_SEEDS_gguf_fuzz = $(dir $(HOSTILE_FILES))
-fuzz-run: $(FUZZERS) $(HOSTILE_FILES)
-	$(if $(FUZZERS),,@echo "there are no fuzzers (tests/fuzz/*_fuzz.cpp)")
-	@set -e; $(foreach fuzzer,$(FUZZERS),$(call run_fuzzer,$(fuzzer),$(notdir $(fuzzer)));) true
+# Each fuzzer for FUZZ_SECONDS, FUZZ_JOBS at a time; scripts/fuzz.py has the seeds, and says what came of it. The readers alone are
+# what `make test` runs.
+FUZZ_JOBS ?= 1
+FUZZ_ONLY ?= $(FUZZERS)
+fuzz-run: $(FUZZ_ONLY) $(HOSTILE_FILES)
+	@$(PYTHON) scripts/fuzz.py --fuzzers $(BUILD)/fuzz --corpus $(dir $(HOSTILE_FILES)) --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) \
+	  $(addprefix --table ,$(FUZZ_TABLE)) $(notdir $(FUZZ_ONLY))
 
-define run_fuzzer
-mkdir -p $(BUILD)/fuzz/corpus/$(2); \
-  $(1) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -artifact_prefix=$(BUILD)/fuzz/crash-$(2)- \
-    $(BUILD)/fuzz/corpus/$(2) $(wildcard tests/fuzz/corpus/$(2)) $(FUZZ_SEEDS_$(2)) > $(BUILD)/fuzz/$(2).log 2>&1 \
-  || { tail -n 60 $(BUILD)/fuzz/$(2).log; echo "fuzz: $(2) failed; all it said is in $(BUILD)/fuzz/$(2).log"; exit 1; }; \
-  echo "fuzz: $(2): $$(sed -n 's/^Done \([0-9]* runs in [0-9]* second\).*/\1/p' $(BUILD)/fuzz/$(2).log)s"
-endef
+.PHONY: reader-fuzzers coverage-run mutation-run
+reader-fuzzers: $(READER_FUZZERS) $(HOSTILE_FILES)
+coverage-run: $(BUILD)/test/hosted_tests $(HOSTILE_FILES)
+	@$(PYTHON) scripts/coverage.py --build $(BUILD) --cxx "$(CXX)" $(COVERAGE)
+mutation-run: $(BUILD)/test/hosted_tests $(HOSTILE_FILES)
+	@$(PYTHON) scripts/check_mutation.py --build $(BUILD) --cxx "$(CXX)" $(MUTATION)

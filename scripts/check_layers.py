@@ -41,11 +41,11 @@ RULES = {
     "web/": ("core/", "web/") + CHOOSING_KERNELS,
     # Tests of a room also run on bare metal, so they share builders with each other but know no host.
     "tests/": ("core/", "kernels/", "tests/test.h", "tests/base/", "tests/tensor/", "tests/format/", "tests/model/",
-               "tests/tokenizer/", "tests/infer/", "tests/chat/", "tests/kernels/"),
+               "tests/tokenizer/", "tests/infer/", "tests/chat/", "tests/kernels/", "tests/hostile/"),
     "tests/hosted/": ("core/", "kernels/", "tools/", "tests/"),
     "tests/fuzz/": ("core/", "kernels/", "tools/", "tests/"),
-    "tests/node/": ("core/", "kernels/", "web/", "tests/test.h", "tests/node/"),
-    "tests/bare/": ("core/", "kernels/", "efi/", "tests/test.h", "tests/bare/"),
+    "tests/node/": ("core/", "kernels/", "web/", "tests/test.h", "tests/format/", "tests/hostile/", "tests/node/"),
+    "tests/bare/": ("core/", "kernels/", "efi/", "tests/test.h", "tests/hostile/", "tests/bare/"),
 }
 
 # Library headers, where they are limited. Others take what they need.

@@ -36,6 +36,7 @@ group() {
       want g++ "has the C++ standard library that the hosted tools use"
       want libcli11-dev "command line of lbm"
       want nlohmann-json3-dev "JSON of lbm"
+      want libcpp-httplib-dev "HTTP of lbm shards fetch"
       want gnu-efi "UEFI headers" ;;
     image)
       group model; group build

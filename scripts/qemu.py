@@ -151,6 +151,9 @@ def command_test(arguments) -> int:
         files["opt/lbm/tests"] = arguments.only.encode("utf-8")
     with tempfile.TemporaryDirectory(prefix="lbm-tests-") as folder:
         make_test_volume(Path(folder))
+        if arguments.hostile:
+            (Path(folder) / "HOSTILE.PAK").symlink_to(existing(arguments.hostile, "make it with: make build-tests").resolve())
+            files["opt/lbm/hostile"] = b"1"
         options = machine_options(arguments, kernel=application, folders=[Path(folder)], files=files)
         shown = 0
         with Machine(options) as machine:
@@ -284,6 +287,7 @@ def build_parser() -> argparse.ArgumentParser:
     test.add_argument("efi", type=Path, nargs="?", default=DEFAULT_TESTS, help="the test application")
     test.add_argument("--efi", type=Path, dest="efi_option", help=argparse.SUPPRESS)
     test.add_argument("--only", help="run test cases whose name or tag contains this")
+    test.add_argument("--hostile", type=Path, help="HOSTILE.PAK, the corpus for tests/bare/hostile_test.cpp")
     test.add_argument("-v", "--verbose", action="store_true", help="show the passed ones, too")
     test.set_defaults(function=command_test)
 

@@ -8,8 +8,10 @@
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
   wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, tests/node)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
+  fuzz        every fuzzer of a parser for some seconds, with the hostile files as seeds (build/san/fuzz)
+  mutants     10 checks of the parsers taken out: a test has to notice (scripts/check_mutation.py)
   scripts     the unit tests of the Python scripts                (tests/scripts)
-  structure   layers, symbols, PE file, documents, hostile files, example config; each counts as one test
+  structure   layers, symbols, PE file, documents, hostile files, families, example config; each counts as one test
 
 Each stage prints one line; the output of one that failed follows it, and all of it is in BUILD/test/STAGE.log. A stage that
 crashes, hangs or prints no result counts as one failure. The last line is "N passed, N failed".
@@ -105,7 +107,7 @@ def stage_hosted(options):
 def stage_efi(options):
     # Two cores: tests/bare/workers_test.cpp wants another one.
     return run_with_closing_line([sys.executable, "scripts/qemu.py", "test", options.build / "efi" / "tests.efi",
-                                  "--smp", "2"], 600)
+                                  "--smp", "2", "--hostile", options.build / "hostile" / "HOSTILE.PAK"], 600)
 
 
 def last_json_line(output):
@@ -169,6 +171,7 @@ def stage_wasm(options):
         parts += [[*relaxed, "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm"],
                   [*relaxed, *digests, *model, "--module", "lbm-relaxed", "--threads", "3"],
                   [*relaxed[:1], "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm", "[kernels]"]]
+    parts.append(["tests/node/hostile_test.mjs", web / "tests.wasm", options.build / "hostile" / "HOSTILE.PAK"])
     outcomes = [run_with_closing_line([node, *part], 300) for part in parts]
     notes = {outcome.note for outcome in outcomes if outcome.note}
     if not model:
@@ -200,6 +203,30 @@ def stage_scripts(_options):
     return run_unittest(["-m", "unittest", "discover", "-s", "tests/scripts", "-t", "tests/scripts"], 300)
 
 
+FUZZ_SECONDS = 20
+N_MUTANT = 10
+
+
+def stage_fuzz(options):
+    fuzzers = options.build / "san" / "fuzz"
+    names = sorted(path.name for path in fuzzers.glob("*_fuzz") if path.name != "kernels_fuzz")
+    if not names:
+        return Outcome(0, 0, "", f"skipped: there are no fuzzers in {fuzzers} (make test builds them)")
+    return run_with_closing_line([sys.executable, "scripts/fuzz.py", "--fuzzers", fuzzers, "--corpus", options.build / "hostile",
+                                  "--seconds", str(FUZZ_SECONDS), "--jobs", str(os.cpu_count() or 1), *names], 900)
+
+
+def stage_mutants(options):
+    """Others with every commit, the same ones for the same commit."""
+    _, commit = run(["git", "rev-parse", "HEAD"], 30)
+    seed = int(commit[:7], 16) if re.match(r"[0-9a-f]{40}", commit) else 0
+    code, output = run([sys.executable, "scripts/check_mutation.py", "--build", options.build, "--sample", str(N_MUTANT), "--seed", str(seed)], 600)
+    counted = re.search(r"^(\d+) of (\d+) mutants caught", output, re.MULTILINE)
+    if not counted:
+        raise StageFailed(f"ended with exit code {code}", output)
+    return Outcome(int(counted[1]), 0 if code == 0 else int(counted[2]) - int(counted[1]), output, f"seed {seed}")
+
+
 def check_example_config(options):
     """repl.cfg.example is what the settings' own table writes: no key is forgotten, none is left over."""
     code, output = run([options.build / "test" / "write_example_config"], 30)
@@ -217,7 +244,8 @@ def stage_structure(options):
         "symbols": lambda: run([sys.executable, "scripts/check_symbols.py", build], 60),
         "pe": lambda: run([sys.executable, "scripts/check_pe.py", build / "efi" / "BOOTX64.EFI"], 60),
         "documents": lambda: run([sys.executable, "scripts/check_docs.py"], 60),
-        "hostile files": lambda: run([sys.executable, "tests/hostile/generate.py", "--check"], 60),
+        "hostile files": lambda: run([sys.executable, "tests/hostile/generate.py", "--check"], 300),
+        "families": lambda: run([sys.executable, "tests/families/generate.py", "--check"], 60),
         "example config": lambda: check_example_config(options),
     }
     n_failed = 0
@@ -229,8 +257,8 @@ def stage_structure(options):
     return Outcome(len(checks) - n_failed, n_failed, output)
 
 
-STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot, "scripts": stage_scripts,
-          "structure": stage_structure}
+STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot, "fuzz": stage_fuzz,
+          "mutants": stage_mutants, "scripts": stage_scripts, "structure": stage_structure}
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------

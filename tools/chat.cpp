@@ -159,6 +159,7 @@ Action declare(CLI::App& app) {
     const char* help;
   } kSettings[] = {
       {"--system,--system-prompt", "system", "system prompt"},
+      {"--think", "think", "reasoning: dim, on, hide or off (default: dim)"},
       {"-c,--ctx-size", "ctx",
        "tokens of context (default: min(trained, 4096), less where memory is short)"},
       {"-b,--batch,--batch-size", "batch", "tokens evaluated at once"},

@@ -14,9 +14,15 @@ namespace lbm::cli {
 // ---- flags --------------------------------------------------------------------------------------
 
 void declare_model_path(CLI::App& app, std::string& path) {
-  app.add_option("-m,--model", path, "model file (GGUF)")
+  app.add_option("-m,--model", path, "model file (GGUF, .slm or llama2.c .bin)")
       ->required()
       ->envname("LBM_MODEL")
+      ->type_name("FILE");
+}
+
+void declare_tokenizer_path(CLI::App& app, std::string& path) {
+  app.add_option("--tokenizer", path,
+                 "tokenizer of a llama2.c model (default: tokenizer.bin beside it)")
       ->type_name("FILE");
 }
 
@@ -28,6 +34,7 @@ void declare_kv(CLI::App& app, std::string& kv) {
 
 void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& context_default) {
   declare_model_path(app, flags.path);
+  declare_tokenizer_path(app, flags.tokenizer);
   app.add_option("-c,--ctx-size", flags.n_ctx,
                  "tokens of context (default: " + context_default + ")")
       ->type_name("N");
@@ -94,9 +101,9 @@ class LoadProgress final : public LoadObserver {
 
 std::string base_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
-u32 trained_context(const std::string& path) {
-  ModelReader reader(path);
-  return expect(read_config(reader.file()), path, Stage::kModel).n_ctx_train;
+u32 trained_context(const ModelFlags& flags) {
+  ModelReader reader(flags.path, {flags.tokenizer, false});
+  return expect(read_config(reader.file()), flags.path, Stage::kModel).n_ctx_train;
 }
 
 }  // namespace
@@ -113,7 +120,11 @@ LoadedModel::LoadedModel(const ModelFlags& flags, const LoadOptions& options)
   engine_options.n_batch = flags.n_batch;
   engine_options.kv = kv_type_of(flags.kv);
   engine_options.hash_file = options.hash_file;
-  if (flags.n_ctx == 0 && options.n_ctx_is_trained) engine_options.n_ctx = trained_context(path_);
+  if (!flags.tokenizer.empty()) {
+    tokenizer_source_ = open_model_source(flags.tokenizer);
+    engine_options.tokenizer = tokenizer_source_.get();
+  }
+  if (flags.n_ctx == 0 && options.n_ctx_is_trained) engine_options.n_ctx = trained_context(flags);
   const u64 start_us = clock_.now_us();
   LoadProgress progress(clock_);
   expect(engine_->load(*source_, to_str(base_name(path_)), engine_options, &progress), path_,

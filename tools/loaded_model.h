@@ -18,6 +18,7 @@ namespace lbm::cli {
 
 struct ModelFlags {
   std::string path;
+  std::string tokenizer;  // of a llama2.c model; empty: looked for beside it
   std::string isa = "auto";
   std::string kv = "f16";
   u32 n_ctx = 0;  // 0: the default of the command
@@ -25,11 +26,12 @@ struct ModelFlags {
   u32 n_thread = 0;  // 0: physical cores
 };
 
-// -m, -c, -b, -t, --isa, --kv. `context_default` is the help text of what -c stands for when it is
-// absent.
+// -m, --tokenizer, -c, -b, -t, --isa, --kv. `context_default` is the help text of what -c stands
+// for when it is absent.
 void declare_model_flags(CLI::App& app, ModelFlags& flags, const std::string& context_default);
 // The parts, for commands that take some of them more than once.
 void declare_model_path(CLI::App& app, std::string& path);
+void declare_tokenizer_path(CLI::App& app, std::string& path);
 void declare_kv(CLI::App& app, std::string& kv);
 inline constexpr const char* kChatContextDefault = "min(trained, 4096), less where memory is short";
 inline constexpr const char* kTrainedContextDefault = "all the model was trained for";
@@ -88,6 +90,7 @@ class LoadedModel {
   ThreadPool workers_;
   const KernelTable kernels_;
   std::unique_ptr<FileSource> source_;
+  std::unique_ptr<FileSource> tokenizer_source_;
   std::unique_ptr<Engine> engine_;
   u64 load_us_ = 0;
 };

@@ -14,9 +14,11 @@ namespace lbm::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kChatCommand,       &kRunCommand,    &kInspectCommand, &kTokenizeCommand, &kDetokenizeCommand,
-    &kTemplateCommand,   &kLogitsCommand, &kDigestCommand,  &kDiffCommand,     &kPerplexityCommand,
-    &kDequantizeCommand, &kBenchCommand,  &kVersionCommand,
+    &kChatCommand,       &kRunCommand,        &kInspectCommand,    &kTokenizeCommand,
+    &kDetokenizeCommand, &kTemplateCommand,   &kLogitsCommand,     &kDigestCommand,
+    &kDiffCommand,       &kPerplexityCommand, &kDequantizeCommand, &kQuantizeCommand,
+    &kConvertCommand,    &kShardsCommand,     &kManifestCommand,   &kBenchCommand,
+    &kVersionCommand,
 };
 
 constexpr const char* kMainExamples =

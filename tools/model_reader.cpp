@@ -13,13 +13,21 @@ std::unique_ptr<FileSource> open_model_source(const std::string& path) {
   return expect(FileSource::open(path), path, Stage::kModel);
 }
 
-ModelReader::ModelReader(const std::string& path)
+ModelReader::ModelReader(const std::string& path) : ModelReader(path, Options()) {}
+
+ModelReader::ModelReader(const std::string& path, const Options& options)
     : path_(path),
       memory_(kReaderMemory),
       arena_(memory_.span()),
       source_(open_model_source(path)) {
-  file_ =
-      std::make_unique<ModelFile>(expect(ModelFile::open(*source_, arena_), path_, Stage::kModel));
+  OpenOptions open_options;
+  open_options.without_tokenizer = options.without_tokenizer;
+  if (!options.tokenizer.empty()) {
+    tokenizer_source_ = open_model_source(options.tokenizer);
+    open_options.tokenizer = tokenizer_source_.get();
+  }
+  file_ = std::make_unique<ModelFile>(
+      expect(ModelFile::open(*source_, arena_, open_options), path_, Stage::kModel));
 }
 
 Result<const Tokenizer*> ModelReader::try_tokenizer() {

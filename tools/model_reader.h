@@ -15,8 +15,13 @@ namespace lbm::cli {
 
 class ModelReader {
  public:
+  struct Options {
+    std::string tokenizer;           // of a llama2.c model; empty: looked for beside it
+    bool without_tokenizer = false;  // such a model may lack it
+  };
   // Throws CommandError (kModel) naming the file, the place and the reason.
   explicit ModelReader(const std::string& path);
+  ModelReader(const std::string& path, const Options& options);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const ModelFile& file() const { return *file_; }
@@ -32,6 +37,7 @@ class ModelReader {
   ReservedMemory memory_;
   Arena arena_;
   std::unique_ptr<FileSource> source_;
+  std::unique_ptr<FileSource> tokenizer_source_;
   std::unique_ptr<ModelFile> file_;
   const Tokenizer* tokenizer_ = nullptr;
 };

@@ -53,7 +53,23 @@ Result<std::unique_ptr<FileSource>> FileSource::open(const std::string& path) {
     ::close(descriptor);
     return fail(ErrorCode::kIo, "not a regular file");
   }
-  return std::unique_ptr<FileSource>(new FileSource(descriptor, static_cast<u64>(info.st_size)));
+  return std::unique_ptr<FileSource>(
+      new FileSource(descriptor, static_cast<u64>(info.st_size), path));
+}
+
+Str FileSource::name() const {
+  const usize slash = path_.find_last_of('/');
+  const usize start = slash == std::string::npos ? 0 : slash + 1;
+  return {path_.data() + start, path_.size() - start};
+}
+
+Result<ByteSource*> FileSource::open_beside(Str neighbour) {
+  const std::string folder = path_.substr(0, path_.size() - name().size());
+  Result<std::unique_ptr<FileSource>> opened =
+      open(folder + std::string(neighbour.data(), neighbour.size()));
+  if (!opened.ok()) return Error(opened.error()).about(neighbour);
+  neighbours_.push_back(std::move(opened.value()));
+  return static_cast<ByteSource*>(neighbours_.back().get());
 }
 
 FileSource::~FileSource() { ::close(descriptor_); }

@@ -26,12 +26,17 @@ class FileSource final : public ByteSource {
   [[nodiscard]] u64 size() const override { return size_; }
   [[nodiscard]] Status read(u64 offset, Span<u8> out) override;
   [[nodiscard]] bool concurrent() const override { return true; }
+  [[nodiscard]] Str name() const override;
+  [[nodiscard]] Result<ByteSource*> open_beside(Str neighbour) override;
 
  private:
-  FileSource(int descriptor, u64 size) : descriptor_(descriptor), size_(size) {}
+  FileSource(int descriptor, u64 size, std::string path)
+      : descriptor_(descriptor), size_(size), path_(std::move(path)) {}
 
   int descriptor_;
   u64 size_;
+  std::string path_;
+  std::vector<std::unique_ptr<FileSource>> neighbours_;
 };
 
 // Bytes that are in memory already; they must outlive the source.

@@ -15,6 +15,7 @@
 #include "tools/interrupt.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"
+#include "tools/terminal.h"
 
 namespace lbm::cli {
 namespace {
@@ -27,6 +28,7 @@ struct RunFlags {
   std::string prompt;
   std::string prompt_path;
   std::string system;
+  std::string think;  // on, dim, hide, off; empty: dim on a terminal, else hide
   SamplerParams sampler;
   i64 seed = 0;        // as in the REPL: the same answer every time; -1: drawn
   i64 n_predict = -1;  // -1: until the answer or the context ends
@@ -43,37 +45,64 @@ struct RunFlags {
 // Where the answer goes: to stdout at once, or into the object that is printed last.
 class AnswerSink final : public GenerateSink {
  public:
-  explicit AnswerSink(bool stream) : stream_(stream), terminal_(isatty(STDOUT_FILENO) == 1) {}
+  AnswerSink(bool stream, bool shows_reasoning)
+      : stream_(stream),
+        shows_reasoning_(stream && shows_reasoning),
+        terminal_(isatty(STDOUT_FILENO) == 1),
+        dims_(color_wanted(STDOUT_FILENO)) {}
 
   void on_token(u32 id) override { ids_.push_back(id); }
   bool on_text(Str utf8) override {
     text_.append(utf8.data(), utf8.size());
-    if (!stream_) return true;
+    end_reasoning();
+    return !stream_ || show(utf8);
+  }
+  bool on_reasoning(Str utf8) override {
+    reasoning_.append(utf8.data(), utf8.size());
+    if (!shows_reasoning_) return true;
+    if (!in_reasoning_ && dims_) raw_show("\x1b[2m");
+    in_reasoning_ = true;
+    return show(utf8);
+  }
+
+  [[nodiscard]] const std::vector<u32>& ids() const { return ids_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& reasoning() const { return reasoning_; }
+  // Ends the line of streamed text. Throws what kept on_text() from writing.
+  void finish() {
+    end_reasoning();
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
+    if (stream_ && !text_.empty() && text_.back() != '\n') write_stdout("\n");
+  }
+
+ private:
+  void end_reasoning() {
+    if (!in_reasoning_) return;
+    in_reasoning_ = false;
+    raw_show(dims_ ? "\x1b[22m\n\n" : "\n\n");
+  }
+  // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
+  bool show(Str utf8) { return raw_show(terminal_ ? printable(utf8) : to_string(utf8)); }
+  bool raw_show(const std::string& text) {
     // The core is below us on the stack and knows no exceptions: end the answer, and throw when it
     // has returned.
     try {
-      // A terminal obeys control characters, so it gets none from a model; a file gets the bytes.
-      write_stdout(terminal_ ? printable(utf8) : to_string(utf8));
+      write_stdout(text);
     } catch (const CommandError&) {
       failure_ = std::current_exception();
     }
     return failure_ == nullptr;
   }
 
-  [[nodiscard]] const std::vector<u32>& ids() const { return ids_; }
-  [[nodiscard]] const std::string& text() const { return text_; }
-  // Ends the line of streamed text. Throws what kept on_text() from writing.
-  void finish() {
-    if (failure_ != nullptr) std::rethrow_exception(failure_);
-    if (stream_ && !text_.empty() && text_.back() != '\n') write_stdout("\n");
-  }
-
- private:
   bool stream_;
+  bool shows_reasoning_;
   bool terminal_;
+  bool dims_;
+  bool in_reasoning_ = false;
   std::exception_ptr failure_;
   std::vector<u32> ids_;
   std::string text_;
+  std::string reasoning_;
 };
 
 std::string without_final_newline(std::string text) {
@@ -112,11 +141,16 @@ GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFl
   Conversation& conversation =
       *expect(Conversation::create(with.scratch, text_bytes), "conversation", Stage::kRun);
   expect(conversation.set_system(to_str(flags.system)), "--system", Stage::kUsage);
+  conversation.set_think(flags.think == "on"    ? ThinkRequest::kAsk
+                         : flags.think == "off" ? ThinkRequest::kAvoid
+                                                : ThinkRequest::kModel);
   const std::string now = local_time_text();
   conversation.set_now(to_str(now));
   Result<GenerateStats> stats =
       conversation.say(with, model.engine().chat_template(), to_str(prompt),
                        generate_options(flags), sink, interrupt);
+  const Str note = conversation.take_note();
+  if (!note.empty()) notice("warning: " + printable(note));
   if (!stats.ok() && stats.error().code == ErrorCode::kTemplate) {
     throw CommandError(ExitCode::kRuntime,
                        "the model's chat template refused: " + printable(conversation.exception()) +
@@ -128,8 +162,11 @@ GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFl
 GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFlags& flags,
                          const std::string& prompt, AnswerSink& sink,
                          Session::Interrupt interrupt) {
-  if (!flags.system.empty())
-    throw CommandError(ExitCode::kUsage, "--system needs a chat template; this prompt is raw");
+  if (!flags.system.empty() || !flags.think.empty()) {
+    throw CommandError(ExitCode::kUsage,
+                       std::string(flags.system.empty() ? "--think" : "--system") +
+                           " needs a chat template; this prompt is raw");
+  }
   const std::vector<u32> ids =
       encode_text(model.tokenizer(), prompt, {.add_special = true, .parse_special = true});
   return expect(generate(with, {ids.data(), ids.size()}, generate_options(flags), sink, interrupt),
@@ -142,6 +179,7 @@ Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStat
   const usize n_prompt = std::min<usize>(stats.n_prompt, evaluated.size());
   Json out;
   out["text"] = sink.text();
+  out["reasoning"] = sink.reasoning();
   out["stop_reason"] = to_string(stop_reason_name(stats.stop));
   out["prompt_ids"] = std::vector<u32>(evaluated.begin(), evaluated.begin() + n_prompt);
   out["output_ids"] = sink.ids();
@@ -173,8 +211,15 @@ void print_stats(LoadedModel& model, const GenerateStats& stats, const SamplerPa
 
 bool use_template(const RunFlags& flags, const Engine& engine) {
   if (flags.raw) return false;
-  if (!engine.template_note().empty()) notice(printable(engine.template_note()));
-  return flags.chat || engine.has_own_template();
+  const bool is_chat = flags.chat || engine.has_own_template() || engine.template_is_broken();
+  if (engine.template_is_broken()) {
+    notice("warning: " + printable(engine.template_note()));
+  } else if (!engine.has_own_template()) {
+    notice(is_chat ? printable(engine.template_note())
+                   : "the model brings no chat template; the prompt is taken as it is (--chat puts "
+                     "it in a built-in one)");
+  }
+  return is_chat;
 }
 
 ExitCode run(const RunFlags& flags) {
@@ -195,7 +240,9 @@ ExitCode run(const RunFlags& flags) {
                        model.kernels().sha256_blocks != nullptr ? model.kernels().sha256_blocks
                                                                 : sha256_blocks_portable};
   const Session::Interrupt interrupt{[](void*) { return interrupt_pending(); }, nullptr};
-  AnswerSink sink(!flags.json);
+  const bool shows_reasoning = flags.think.empty() ? isatty(STDOUT_FILENO) == 1
+                                                   : flags.think == "dim" || flags.think == "on";
+  AnswerSink sink(!flags.json, shows_reasoning);
   const GenerateStats stats = use_template(flags, model.engine())
                                   ? answer_chat(model, with, flags, prompt, sink, interrupt)
                                   : answer_raw(model, with, flags, prompt, sink, interrupt);
@@ -249,6 +296,11 @@ Action declare(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--system,--system-prompt", flags->system, "system prompt of the template")
       ->type_name("TEXT");
+  app.add_option("--think", flags->think,
+                 "reasoning before the answer: dim shows it, on asks for it, hide, off asks for "
+                 "none (default: dim on a terminal, else hide)")
+      ->check(CLI::IsMember({"dim", "on", "hide", "off"}))
+      ->type_name("MODE");
   CLI::Option* chat = app.add_flag("--chat", flags->chat,
                                    "apply the model's chat template (ChatML where it has none)");
   app.add_flag("--raw", flags->raw, "no template; text that spells special tokens becomes them")

@@ -7,61 +7,64 @@
 namespace lbm {
 namespace {
 
-constexpr CharInfo kKinds[25] = {
+constexpr CharInfo kKinds[28] = {
     {CharClass::kOther, 0},  // a
     {CharClass::kOther, 1},  // b
-    {CharClass::kOther, 2},  // c
-    {CharClass::kUppercase, 1},  // d
-    {CharClass::kUppercase, 2},  // e
-    {CharClass::kLowercase, 1},  // f
-    {CharClass::kLowercase, 2},  // g
-    {CharClass::kTitlecase, 1},  // h
-    {CharClass::kModifierLetter, 1},  // i
-    {CharClass::kModifierLetter, 2},  // j
-    {CharClass::kOtherLetter, 0},  // k
-    {CharClass::kOtherLetter, 1},  // l
-    {CharClass::kOtherLetter, 2},  // m
-    {CharClass::kMark, 0},  // n
-    {CharClass::kMark, 1},  // o
-    {CharClass::kMark, 2},  // p
-    {CharClass::kNumber, 1},  // q
-    {CharClass::kNumber, 2},  // r
-    {CharClass::kPunctuation, 1},  // s
-    {CharClass::kPunctuation, 2},  // t
-    {CharClass::kSymbol, 1},  // u
-    {CharClass::kSymbol, 2},  // v
-    {CharClass::kWhiteSpace, 0},  // w
-    {CharClass::kWhiteSpace, 1},  // x
-    {CharClass::kWhiteSpace, 2},  // y
+    {CharClass::kUppercase, 1},  // c
+    {CharClass::kUppercase, 2},  // d
+    {CharClass::kLowercase, 1},  // e
+    {CharClass::kLowercase, 2},  // f
+    {CharClass::kTitlecase, 1},  // g
+    {CharClass::kModifierLetter, 1},  // h
+    {CharClass::kModifierLetter, 2},  // i
+    {CharClass::kOtherLetter, 0},  // j
+    {CharClass::kOtherLetter, 1},  // k
+    {CharClass::kOtherLetter, 2},  // l
+    {CharClass::kMark, 0},  // m
+    {CharClass::kMark, 1},  // n
+    {CharClass::kMark, 2},  // o
+    {CharClass::kDecimalNumber, 1},  // p
+    {CharClass::kDecimalNumber, 2},  // q
+    {CharClass::kNumber, 1},  // r
+    {CharClass::kNumber, 2},  // s
+    {CharClass::kPunctuation, 1},  // t
+    {CharClass::kPunctuation, 2},  // u
+    {CharClass::kSymbol, 1},  // v
+    {CharClass::kSymbol, 2},  // w
+    {CharClass::kUnassigned, 1},  // x
+    {CharClass::kUnassigned, 2},  // y
+    {CharClass::kWhiteSpace, 0},  // z
+    {CharClass::kWhiteSpace, 1},  // A
+    {CharClass::kWhiteSpace, 2},  // B
 };
 
 constexpr u8 kGroupOf[544] = {
     0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 9, 10, 7, 7, 7, 7, 11, 12, 12, 12,
-    12, 13, 14, 15, 16, 17, 18, 19, 20, 12, 21, 12, 12, 12, 12, 22, 7, 7, 23, 24, 12, 12, 12, 25,
-    26, 27, 12, 28, 29, 30, 31, 32, 33, 34, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-    7, 35, 7, 36, 37, 7, 38, 7, 7, 7, 39, 40, 41, 7, 7, 42, 7, 43, 40, 40, 40, 40, 40, 40, 40, 40,
-    40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 44, 12, 12, 12, 12, 12,
+    12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 21, 21, 21, 21, 23, 7, 7, 24, 25, 21, 21, 21, 26,
+    27, 28, 21, 29, 30, 31, 32, 33, 34, 35, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 36, 7, 37, 38, 7, 39, 7, 7, 7, 40, 41, 42, 7, 7, 43, 7, 44, 41, 41, 41, 41, 41, 41, 41, 41,
+    41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 41, 45, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 46, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
+    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 47, 12, 12, 12, 12, 12,
     12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 45, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12,
+    12, 12, 47,
 };
 
-constexpr u16 kBlockOf[1472] = {
+constexpr u16 kBlockOf[1536] = {
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
     26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
     50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 70, 26, 71,
@@ -83,492 +86,498 @@ constexpr u16 kBlockOf[1472] = {
     194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
     194, 194, 194, 194, 194, 68, 68, 68, 68, 68, 195, 68, 196, 197, 198, 199, 200, 26, 26, 26, 26,
     201, 202, 203, 204, 205, 206, 26, 207, 208, 209, 210, 211, 212, 213, 26, 214, 215, 216, 217,
-    218, 194, 194, 219, 220, 221, 222, 223, 224, 225, 226, 227, 228, 229, 230, 231, 194, 26, 26, 26,
-    26, 232, 233, 234, 194, 235, 236, 237, 238, 239, 194, 240, 241, 242, 243, 244, 245, 246, 247,
-    248, 194, 26, 249, 250, 251, 252, 194, 194, 194, 194, 253, 254, 255, 256, 257, 258, 259, 260,
-    261, 262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 272, 273, 194, 194, 274, 275, 276, 277,
-    194, 194, 278, 279, 280, 281, 282, 283, 284, 285, 194, 194, 286, 194, 287, 288, 289, 290, 291,
-    292, 293, 294, 295, 296, 297, 194, 194, 194, 298, 299, 300, 194, 301, 302, 303, 194, 194, 194,
-    194, 304, 305, 306, 307, 308, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 309, 194,
-    310, 311, 26, 26, 26, 312, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 313, 314, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26,
-    26, 26, 26, 315, 316, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 26, 26, 26, 26, 26,
-    26, 26, 26, 26, 285, 194, 194, 194, 194, 194, 194, 26, 26, 26, 26, 26, 26, 26, 26, 296, 317,
-    318, 319, 320, 321, 322, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 323, 324, 194, 26,
-    325, 326, 327, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 328, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 329, 330, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 331, 68, 68, 68, 68, 332, 333, 68,
-    68, 68, 68, 68, 334, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 26, 335, 336, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 337, 338, 122, 339, 122, 122, 122, 340, 341, 342, 343,
-    344, 122, 345, 194, 346, 122, 347, 194, 194, 348, 349, 350, 351, 352, 353, 354, 355, 356, 357,
-    358, 359, 360, 361, 362, 363, 122, 122, 122, 122, 122, 122, 122, 122, 364, 365, 366, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 367, 194, 194, 194,
-    368, 369, 370, 194, 371, 372, 194, 194, 194, 194, 373, 374, 194, 194, 194, 194, 194, 194, 194,
-    375, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 376, 26, 26, 26, 377, 378, 379, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 380, 381, 194, 382, 194, 194, 194, 383, 384,
-    385, 386, 194, 194, 194, 194, 387, 122, 388, 389, 390, 122, 391, 392, 393, 394, 194, 194, 395,
-    396, 397, 398, 399, 400, 153, 401, 402, 403, 404, 405, 153, 406, 153, 407, 122, 408, 122, 409,
-    410, 411, 412, 194, 413, 414, 153, 153, 122, 415, 416, 417, 122, 122, 418, 419, 194, 194, 194,
-    194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 420, 68, 68, 68, 68,
+    218, 219, 219, 220, 221, 222, 223, 224, 225, 226, 227, 228, 229, 230, 231, 232, 219, 26, 26, 26,
+    26, 233, 234, 235, 219, 236, 237, 238, 239, 240, 219, 241, 242, 243, 244, 245, 246, 247, 248,
+    249, 219, 26, 250, 251, 252, 253, 219, 219, 219, 219, 254, 255, 256, 257, 258, 259, 260, 261,
+    262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 272, 273, 274, 219, 219, 275, 276, 277, 278,
+    219, 219, 279, 280, 281, 282, 283, 284, 285, 286, 219, 219, 287, 219, 288, 289, 290, 291, 292,
+    293, 294, 295, 296, 297, 298, 219, 219, 219, 299, 300, 301, 219, 302, 303, 304, 219, 219, 219,
+    219, 305, 306, 307, 308, 309, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 310, 219,
+    311, 312, 26, 26, 26, 313, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 314, 315, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26,
+    26, 26, 26, 316, 317, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 26, 26, 26, 26, 26, 26, 26, 26, 26, 286, 219, 219,
+    219, 219, 219, 219, 26, 26, 26, 26, 26, 26, 26, 26, 297, 318, 319, 320, 321, 322, 323, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 324, 325, 219, 26, 326, 327, 328, 68, 68, 68, 68, 68,
     68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 421, 68, 68, 68, 422, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    68, 68, 329, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 330,
+    331, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 332, 68, 68, 68, 68, 333, 334, 68, 68, 68, 68, 68, 335, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 26, 336, 337, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 338, 339, 122, 340, 122, 122, 122, 341, 342, 343, 344, 345, 122, 346, 219, 347, 122, 348,
+    219, 219, 349, 350, 351, 352, 353, 354, 355, 356, 357, 358, 359, 360, 361, 362, 363, 364, 122,
+    122, 122, 122, 122, 122, 122, 122, 365, 366, 367, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 368, 219, 219, 219, 369, 370, 371, 219, 372, 373, 219,
+    219, 219, 219, 374, 375, 219, 219, 219, 219, 219, 219, 219, 376, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 377, 26, 26, 26, 378, 379, 380, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 381, 382, 219, 383, 219, 219, 219, 384, 385, 386, 387, 219, 219, 219, 219, 388,
+    122, 389, 390, 391, 122, 392, 393, 394, 395, 219, 219, 396, 397, 398, 399, 400, 401, 153, 402,
+    403, 404, 405, 406, 153, 407, 153, 408, 122, 409, 122, 410, 411, 412, 413, 219, 414, 415, 153,
+    153, 122, 416, 417, 418, 122, 122, 419, 420, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 421, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 422, 68, 68, 68,
+    423, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
     68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 423, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 424, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 68, 68, 68, 68, 68, 68, 68, 68, 426, 425, 425, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 427, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 428, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
-    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 429, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425, 425,
-    425, 425, 425, 425, 425, 425, 427, 430, 431, 194, 194, 12, 12, 12, 432, 194, 194, 194, 194, 194,
+    68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 424, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    68, 68, 68, 68, 68, 68, 68, 425, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426,
+    426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426,
+    426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 68, 68, 68,
+    68, 68, 68, 68, 68, 427, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426,
+    426, 426, 426, 426, 426, 426, 426, 426, 428, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    429, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68, 68,
+    68, 68, 68, 68, 68, 68, 68, 68, 68, 430, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426,
+    426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426,
+    426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 426, 428,
+    431, 432, 219, 219, 12, 12, 12, 433, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219,
+    219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 219, 194, 194, 194, 194, 194, 194, 194,
     194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194, 194,
+    194, 194, 194, 194, 194, 434,
 };
 
-constexpr char kBlocks[27712 + 1] =
-    "aaaaaaaaawwwwwaaaaaaaaaaaaaaaaaaxsssussssssussssqqqqqqqqqqssuuus"
-    "sddddddddddddddddddddddddddsssusuffffffffffffffffffffffffffsusua"
-    "aaaaawaaaaaaaaaaaaaaaaaaaaaaaaaaxsuuuuusuulsubuuuuqqufssuqlsqqqs"
-    "dddddddddddddddddddddddudddddddffffffffffffffffffffffffuffffffff"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdffdfdfdfd"
-    "fdfdfdfdffdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfddfdfdff"
-    "fddfdfddfdddffddddfddfdddfffddfddfdfdfddfdffdfddfdddfdfddffldfff"
-    "lllldhfdhfdhfdfdfdfdfdfdfdfdffdfdfdfdfdfdfdfdfdffdhfdfdddfdfdfdf"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfffffffddfddf"
-    "fdfddddfdfdfdfdfffffffffffffffffffffffffffffffffffffffffffffffff"
-    "fffffffffffffffffffflfffffffffffffffffffffffffffiiiiiiiiiiiiiiii"
-    "iiuuuuiiiiiiiiiiiiuuuuuuuuuuuuuuiiiiiuuuuuuuiuiuuuuuuuuuuuuuuuuu"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnndfdfiudfbbifffsd"
-    "bbbbuudsdddbdbddfdddddddddddddddddbdddddddddffffffffffffffffffff"
-    "fffffffffffffffdffdddfffdfdfdfdfdfdfdfdfdfdfdfdfffffdfudfddffddd"
-    "ddddddddddddddddddddddddddddddddddddddddddddddddffffffffffffffff"
-    "ffffffffffffffffffffffffffffffffdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdf"
-    "dfunnnnnnndfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdf"
-    "ddfdfdfdfdfdfdffdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdf"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfbddddddddddddddd"
-    "dddddddddddddddddddddddbbissssssffffffffffffffffffffffffffffffff"
-    "fffffffffssbbuuubnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnsn"
-    "snnsnnsnbbbbbbbblllllllllllllllllllllllllllbbbbllllssbbbbbbbbbbb"
-    "aaaaaauuussussuunnnnnnnnnnnsasssllllllllllllllllllllllllllllllll"
-    "illllllllllnnnnnnnnnnnnnnnnnnnnnqqqqqqqqqqssssllnlllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllslnnnnnnnaunnnnnniinnunnnnllqqqqqqqqqqllluul"
-    "ssssssssssssssbalnllllllllllllllllllllllllllllllnnnnnnnnnnnnnnnn"
-    "nnnnnnnnnnnbblllllllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllnnnnnnnnnnnlbbbbbbbbbbbbbb"
-    "qqqqqqqqqqlllllllllllllllllllllllllllllllllnnnnnnnnniiusssibbnuu"
-    "llllllllllllllllllllllnnnninnnnnnnnninnninnnnnbbsssssssssssssssb"
-    "lllllllllllllllllllllllllnnnbbsblllllllllllbbbbbllllllllllllllll"
-    "llllllllullllllbaabbbbbbnnnnnnnnllllllllllllllllllllllllllllllll"
-    "lllllllllinnnnnnnnnnnnnnnnnnnnnnnnannnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-    "nnnollllllllllllllllllllllllllllllllllllllllllllllllllllllnonloo"
-    "onnnnnnnnoooonoolnnnnnnnllllllllllnnssqqqqqqqqqqsillllllllllllll"
-    "lnoobllllllllbbllbbllllllllllllllllllllllblllllllblbbbllllbbnloo"
-    "onnnnbboobboonlbbbbbbbbobbbbllblllnnbbqqqqqqqqqqlluuqqqqqquulsnb"
-    "bnnobllllllbbbbllbbllllllllllllllllllllllblllllllbllbllbllbbnboo"
-    "onnbbbbnnbbnnnbbbnbbbbbbbllllblbbbbbbbqqqqqqqqqqnnlllnsbbbbbbbbb"
-    "bnnoblllllllllblllbllllllllllllllllllllllblllllllbllblllllbbnloo"
-    "onnnnnbnnoboonbblbbbbbbbbbbbbbbbllnnbbqqqqqqqqqqsubbbbbbblnnnnnn"
-    "bnoobllllllllbbllbbllllllllllllllllllllllblllllllbllblllllbbnlon"
-    "onnnnbboobboonbbbbbbbnnobbbbllblllnnbbqqqqqqqqqqulqqqqqqbbbbbbbb"
-    "bbnlbllllllbbblllbllllbbbllblbllbbbllbbblllbbbllllllllllllbbbboo"
-    "noobbbooobooonbblbbbbbbobbbbbbbbbbbbbbqqqqqqqqqqqqquuuuuuuubbbbb"
-    "nooonllllllllblllblllllllllllllllllllllllbllllllllllllllllbbnlnn"
-    "noooobnnnbnnnnbbbbbbbnnblllbblbbllnnbbqqqqqqqqqqbbbbbbbsqqqqqqqu"
-    "lnoosllllllllblllblllllllllllllllllllllllbllllllllllblllllbbnlon"
-    "ooooobnooboonnbbbbbbboobbbbbbllbllnnbbqqqqqqqqqqbllobbbbbbbbbbbb"
-    "nnoolllllllllblllblllllllllllllllllllllllllllllllllllllllllnnloo"
-    "onnnnbooobooonlubbbbllloqqqqqqqlllnnbbqqqqqqqqqqqqqqqqqqqullllll"
-    "bnoobllllllllllllllllllbbbllllllllllllllllllllllllblllllllllblbb"
-    "lllllllbbbnbbbbooonnnbnboooooooobbbbbbqqqqqqqqqqbboosbbbbbbbbbbb"
-    "bllllllllllllllllllllllllllllllllllllllllllllllllnllnnnnnnnbbbbu"
-    "llllllinnnnnnnnsqqqqqqqqqqssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bllblblllllbllllllllllllllllllllllllblbllllllllllnllnnnnnnnnnlbb"
-    "lllllbibnnnnnnnbqqqqqqqqqqbbllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "luuusssssssssssssssusuuunnuuuuuuqqqqqqqqqqqqqqqqqqqqunununssssoo"
-    "llllllllbllllllllllllllllllllllllllllllllllllbbbbnnnnnnnnnnnnnno"
-    "nnnnnsnnlllllnnnnnnnnnnnbnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnbuu"
-    "uuuuuunuuuuuubuusssssuuuussbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllloonnnnonnnnnnonnoonnl"
-    "qqqqqqqqqqsssssslllllloonnllllnnnlooollooooooolllnnnnlllllllllll"
-    "llnoonnoooooonloqqqqqqqqqqooonuudddddddddddddddddddddddddddddddd"
-    "ddddddbdbbbbbdbbfffffffffffffffffffffffffffffffffffffffffffsifff"
+constexpr char kBlocks[27840 + 1] =
+    "aaaaaaaaazzzzzaaaaaaaaaaaaaaaaaaAtttvttttttvttttppppppppppttvvvt"
+    "tcccccccccccccccccccccccccctttvtveeeeeeeeeeeeeeeeeeeeeeeeeetvtva"
+    "aaaaazaaaaaaaaaaaaaaaaaaaaaaaaaaAtvvvvvtvvktvbvvvvrrvettvrktrrrt"
+    "cccccccccccccccccccccccvccccccceeeeeeeeeeeeeeeeeeeeeeeeveeeeeeee"
+    "cecececececececececececececececececececececececececececeecececec"
+    "ececececeececececececececececececececececececececececececcececee"
+    "eccececceccceeccccecceccceeecceccecececceceececcecccececceekceee"
+    "kkkkcgecgecgececececececececeecececececececececeecgececccececece"
+    "cecececececececececececececececececececececececececeeeeeeeccecce"
+    "ececcccececececeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeeeeeekeeeeeeeeeeeeeeeeeeeeeeeeeeehhhhhhhhhhhhhhhh"
+    "hhvvvvhhhhhhhhhhhhvvvvvvvvvvvvvvhhhhhvvvvvvvhvhvvvvvvvvvvvvvvvvv"
     "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmcecehvcexxheeetc"
+    "xxxxvvctcccxcxccecccccccccccccccccxccccccccceeeeeeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeceeccceeececececececececececececeeeeecevcecceeccc"
+    "cccccccccccccccccccccccccccccccccccccccccccccccceeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeecececececececececececececececece"
+    "cevmmmmmmmcecececececececececececececececececececececececececece"
+    "ccececececececeecececececececececececececececececececececececece"
+    "cecececececececececececececececececececececececexccccccccccccccc"
+    "cccccccccccccccccccccccxxhtttttteeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    "eeeeeeeeettxxvvvxmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmtm"
+    "tmmtmmtmxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxkkkkttxxxxxxxxxxx"
+    "aaaaaavvvttvttvvmmmmmmmmmmmtatttkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "hkkkkkkkkkkmmmmmmmmmmmmmmmmmmmmmppppppppppttttkkmkkkkkkkkkkkkkkk"
     "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
-    "lllllllllbllllbblllllllblbllllbbllllllllllllllllllllllllllllllll"
-    "lllllllllbllllbblllllllllllllllllllllllllllllllllbllllbblllllllb"
-    "lbllllbblllllllllllllllbllllllllllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllbllllbbllllllllllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllllllllllllbbnnnsssssssssqqqqqqqqqqqqqqqqqqqqbbb"
-    "lllllllllllllllluuuuuuuuuubbbbbbdddddddddddddddddddddddddddddddd"
-    "ddddddddddddddddddddddddddddddddddddddddddddddddddddddbbffffffbb"
-    "slllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllllllllluslllllllllllllllll"
-    "xllllllllllllllllllllllllllssbbbllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllsssqqqllllllllbbbbbbb"
-    "llllllllllllllllllnnnobbbbbbbbblllllllllllllllllllnnossbbbbbbbbb"
-    "llllllllllllllllllnnbbbbbbbbbbbblllllllllllllblllbnnbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllnnonnnnnnnoo"
-    "oooooonoonnnnnnnnnnnsssisssulnbbqqqqqqqqqqbbbbbbqqqqqqqqqqbbbbbb"
-    "sssssssssssnnnanqqqqqqqqqqbbbbbbllllllllllllllllllllllllllllllll"
-    "lllilllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbbbb"
-    "lllllnnllllllllllllllllllllllllllllllllllnlbbbbbllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllbnnnoooonnooobbbboonoooooonnnbbbb"
-    "ubbbssqqqqqqqqqqllllllllllllllllllllllllllllllbblllllbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllbbbbllllllllllllllll"
-    "llllllllllbbbbbbqqqqqqqqqqqbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "lllllllllllllllllllllllnnoonbbssllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllllllononnnnnnnbnonoonnnnnnnnoooooonnnnnnnnnnbbn"
-    "qqqqqqqqqqbbbbbbqqqqqqqqqqbbbbbbsssssssissssssbbnnnnnnnnnnnnnnnn"
-    "nnnnnnnnnnnnnnnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "nnnnolllllllllllllllllllllllllllllllllllllllllllllllnonnnnnonooo"
-    "oonoollllllllbbbqqqqqqqqqqsssssssuuuuuuuuuunnnnnnnnnuuuuuuuuussb"
-    "nnollllllllllllllllllllllllllllllonnnnoonnonnnllqqqqqqqqqqllllll"
-    "llllllllllllllllllllllllllllllllllllllnonnooononnnoobbbbbbbbssss"
-    "lllllllllllllllllllllllllllllllllllloooooooonnnnnnnnoonnbbbsssss"
-    "qqqqqqqqqqbbblllqqqqqqqqqqlllllllllllllllllllllllllllllliiiiiiss"
-    "fffffffffbbbbbbbdddddddddddddddddddddddddddddddddddddddddddbbddd"
-    "ssssssssbbbbbbbbnnnsnnnnnnnnnnnnnonnnnnnnllllnllllllnllonnlbbbbb"
-    "ffffffffffffffffffffffffffffffffffffffffffffiiiiiiiiiiiiiiiiiiii"
-    "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiifffffffffffffifffffff"
-    "fffffffffffffffffffffffffffiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdf"
-    "dfdfdfdfdfdfdfdfdfdfdfffffffffdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdf"
-    "ffffffffddddddddffffffbbddddddbbffffffffddddddddffffffffdddddddd"
-    "ffffffbbddddddbbffffffffbdbdbdbdffffffffddddddddffffffffffffffbb"
-    "ffffffffhhhhhhhhffffffffhhhhhhhhffffffffhhhhhhhhfffffbffddddhufu"
-    "uufffbffddddhuuuffffbbffddddbuuuffffffffddddduuubbfffbffddddhuub"
-    "xxxxxxxxxxxaaaaasssssssssssssssssssssssswwaaaaaxssssssssssssssss"
-    "ssssusssssssssssssussssssssssssxaaaaabaaaaaaaaaaqibbqqqqqquuussi"
-    "qqqqqqqqqquuussbiiiiiiiiiiiiibbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "ubbbbbbbbbbbbbbbnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnbbbbbbbbbbbbbbb"
-    "uuduuuuduufdddffdddfuduuuddddduuuuuududududdddufddddfllllfuuffdd"
-    "uuuuudffffuuuufuqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-    "qqqdfqqqqquubbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuussssuuuuuuuuuuuuuuvvuuuuuuuuuuuuuttuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuvvvvuuuvuuvuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbbbbbbbbbbbbbb"
-    "uuuuuuuuuuubbbbbbbbbbbbbbbbbbbbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-    "qqqqqqqqqqqqqqqqqqqqqqqqqqqquuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuqqqqqqqqqqqqqqqqqqqqqq"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuvvu"
-    "uuuuuuuuuuuuuuuuuuuuvvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuvvvvvvvvvvvvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuv"
-    "uuuuuuuuuuuuuuuuuuuvuuuuuuuuuuuuuvuuuuuuuuvvuuuuuuuuuuuuuuuuuvvu"
-    "uuuuvvuuuuuuuuvuuuuuvuuuuuuuuuuuuuuuuuuuuuvuuuuuuuvvuvuuuuvuuvuu"
-    "uuuuuvuuuuvvuuuuuuuuuuuuuuuuuuuuuuuuuuuuvuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuvuvuuuuvvvuvuuuuuuuuuuuuuuuussssssssssssssqqqqqqqqqq"
-    "qqqqqqqqqqqqqqqqqqqquvvvuuuuuuuuuuuuuuuuuuuuuuuuvuuuuuuuuuuuuuuv"
-    "uuuuussuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuussssssssssuuuuuuuuuuuuuuuu"
-    "uuussssssssssssssssssssssuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuussssuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuussuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuvvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuvuuuuvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuubuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "ffffffffffffffffffffffffffffffffdfdddffdfdfdfddddfdffdffffffiidd"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdffuuuuuudfdfnnndfbbbbbssssqss"
-    "ffffffffffffffffffffffffffffffffffffffbfbbbbbfbbllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllllbbbbbbbisbbbbbbbbbbbbbbn"
-    "lllllllllllllllllllllllbbbbbbbbblllllllblllllllblllllllblllllllb"
-    "lllllllblllllllblllllllblllllllbnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-    "sssssssssssssssssssssssssssssssssssssssssssssssissssssssssssssss"
-    "ssssssssssssssssuussssssssssssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvbvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvbbbbbbbbbbbb"
+    "kkkkkkkkkkkkkkkkkkkktkmmmmmmmavmmmmmmhhmmvmmmmkkppppppppppkkkvvk"
+    "ttttttttttttttxakmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmmmmmmmmmm"
+    "mmmmmmmmmmmxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmmmmmkxxxxxxxxxxxxxx"
+    "ppppppppppkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmmmhhvttthxxmvv"
+    "kkkkkkkkkkkkkkkkkkkkkkmmmmhmmmmmmmmmhmmmhmmmmmxxtttttttttttttttx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkmmmxxtxkkkkkkkkkkkxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkvkkkkkkxaaxxxxxxmmmmmmmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkhmmmmmmmmmmmmmmmmmmmmmmmmammmmmmmmmmmmmmmmmmmmmmmmmmmmm"
+    "mmmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnmknn"
+    "nmmmmmmmmnnnnmnnkmmmmmmmkkkkkkkkkkmmttppppppppppthkkkkkkkkkkkkkk"
+    "kmnnxkkkkkkkkxxkkxxkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkxkxxxkkkkxxmknn"
+    "nmmmmxxnnxxnnmkxxxxxxxxnxxxxkkxkkkmmxxppppppppppkkvvrrrrrrvvktmx"
+    "xmmnxkkkkkkxxxxkkxxkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkxkkxkkxkkxxmxnn"
+    "nmmxxxxmmxxmmmxxxmxxxxxxxkkkkxkxxxxxxxppppppppppmmkkkmtxxxxxxxxx"
+    "xmmnxkkkkkkkkkxkkkxkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkxkkxkkkkkxxmknn"
+    "nmmmmmxmmnxnnmxxkxxxxxxxxxxxxxxxkkmmxxpppppppppptvxxxxxxxkmmmmmm"
+    "xmnnxkkkkkkkkxxkkxxkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkxkkxkkkkkxxmknm"
+    "nmmmmxxnnxxnnmxxxxxxxmmnxxxxkkxkkkmmxxppppppppppvkrrrrrrxxxxxxxx"
+    "xxmkxkkkkkkxxxkkkxkkkkxxxkkxkxkkxxxkkxxxkkkxxxkkkkkkkkkkkkxxxxnn"
+    "mnnxxxnnnxnnnmxxkxxxxxxnxxxxxxxxxxxxxxpppppppppprrrvvvvvvvvxxxxx"
+    "mnnnmkkkkkkkkxkkkxkkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkkkkkkkkkkxxmkmm"
+    "mnnnnxmmmxmmmmxxxxxxxmmxkkkxxkxxkkmmxxppppppppppxxxxxxxtrrrrrrrv"
+    "kmnntkkkkkkkkxkkkxkkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkkkkxkkkkkxxmknm"
+    "nnnnnxmnnxnnmmxxxxxxxnnxxxxxxkkxkkmmxxppppppppppxkknxxxxxxxxxxxx"
+    "mmnnkkkkkkkkkxkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmknn"
+    "nmmmmxnnnxnnnmkvxxxxkkknrrrrrrrkkkmmxxpppppppppprrrrrrrrrvkkkkkk"
+    "xmnnxkkkkkkkkkkkkkkkkkkxxxkkkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkkkxkxx"
+    "kkkkkkkxxxmxxxxnnnmmmxmxnnnnnnnnxxxxxxppppppppppxxnntxxxxxxxxxxx"
+    "xkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmkkmmmmmmmxxxxv"
+    "kkkkkkhmmmmmmmmtppppppppppttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xkkxkxkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkxkxkkkkkkkkkkmkkmmmmmmmmmkxx"
+    "kkkkkxhxmmmmmmmxppppppppppxxkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kvvvtttttttttttttttvtvvvmmvvvvvvpppppppppprrrrrrrrrrvmvmvmttttnn"
+    "kkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxmmmmmmmmmmmmmmn"
+    "mmmmmtmmkkkkkmmmmmmmmmmmxmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmxvv"
+    "vvvvvvmvvvvvvxvvtttttvvvvttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnmmmmnmmmmmmnmmnnmmk"
+    "ppppppppppttttttkkkkkknnmmkkkkmmmknnnkknnnnnnnkkkmmmmkkkkkkkkkkk"
+    "kkmnnmmnnnnnnmknppppppppppnnnmvvcccccccccccccccccccccccccccccccc"
+    "ccccccxcxxxxxcxxeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeetheee"
+    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"
+    "lllllllllllllllllllllllllllllllljjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj"
+    "jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj"
+    "kkkkkkkkkxkkkkxxkkkkkkkxkxkkkkxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkxkkkkxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxkkkkxxkkkkkkkx"
+    "kxkkkkxxkkkkkkkkkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkxkkkkxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkxxmmmtttttttttrrrrrrrrrrrrrrrrrrrrxxx"
+    "kkkkkkkkkkkkkkkkvvvvvvvvvvxxxxxxcccccccccccccccccccccccccccccccc"
+    "ccccccccccccccccccccccccccccccccccccccccccccccccccccccxxeeeeeexx"
+    "tkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkvtkkkkkkkkkkkkkkkkk"
+    "Akkkkkkkkkkkkkkkkkkkkkkkkkkttxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkktttrrrkkkkkkkkxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkmmmnxxxxxxxxxkkkkkkkkkkkkkkkkkkkmmnttxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkmmxxxxxxxxxxxxkkkkkkkkkkkkkxkkkxmmxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmnmmmmmmmnn"
+    "nnnnnnmnnmmmmmmmmmmmttthtttvkmxxppppppppppxxxxxxrrrrrrrrrrxxxxxx"
+    "tttttttttttmmmamppppppppppxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkhkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxx"
+    "kkkkkmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmkxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxmmmnnnnmmnnnxxxxnnmnnnnnnmmmxxxx"
+    "vxxxttppppppppppkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxkkkkkxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkxxxxxxpppppppppprxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "kkkkkkkkkkkkkkkkkkkkkkkmmnnmxxttkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkknmnmmmmmmmxmnmnnmmmmmmmmnnnnnnmmmmmmmmmmxxm"
+    "ppppppppppxxxxxxppppppppppxxxxxxttttttthttttttxxmmmmmmmmmmmmmmmm"
+    "mmmmmmmmmmmmmmmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "mmmmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnmmmmmnmnnn"
+    "nnmnnkkkkkkkkxxxpppppppppptttttttvvvvvvvvvvmmmmmmmmmvvvvvvvvvttx"
+    "mmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknmmmmnnmmnmmmkkppppppppppkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnmmnnnmnmmmnnxxxxxxxxtttt"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnnnnnnmmmmmmmmnnmmxxxttttt"
+    "ppppppppppxxxkkkppppppppppkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkhhhhhhtt"
+    "eeeeeeeeexxxxxxxcccccccccccccccccccccccccccccccccccccccccccxxccc"
+    "ttttttttxxxxxxxxmmmtmmmmmmmmmmmmmnmmmmmmmkkkkmkkkkkkmkknmmkxxxxx"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeehhhhhhhhhhhhhhhhhhhh"
+    "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhheeeeeeeeeeeeeheeeeeee"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeehhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh"
+    "cececececececececececececececececececececececececececececececece"
+    "cececececececececececeeeeeeeeececececececececececececececececece"
+    "eeeeeeeecccccccceeeeeexxccccccxxeeeeeeeecccccccceeeeeeeecccccccc"
+    "eeeeeexxccccccxxeeeeeeeexcxcxcxceeeeeeeecccccccceeeeeeeeeeeeeexx"
+    "eeeeeeeeggggggggeeeeeeeeggggggggeeeeeeeeggggggggeeeeexeeccccgvev"
+    "vveeexeeccccgvvveeeexxeeccccxvvveeeeeeeecccccvvvxxeeexeeccccgvvx"
+    "AAAAAAAAAAAaaaaattttttttttttttttttttttttzzaaaaaAtttttttttttttttt"
+    "ttttvtttttttttttttvttttttttttttAaaaaaxaaaaaaaaaarhxxrrrrrrvvvtth"
+    "rrrrrrrrrrvvvttxhhhhhhhhhhhhhxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vxxxxxxxxxxxxxxxmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmxxxxxxxxxxxxxxx"
+    "vvcvvvvcvveccceecccevcvvvcccccvvvvvvcvcvcvccccveccccekkkkevveecc"
+    "vvvvvceeeevvvvevrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+    "rrrcerrrrrvvxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
     "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvvvvvvvvvvvvvvvvbbbbbbbbbbbbbbbbbbbbbbbbbbvvvvvvvvvvvvbbbb"
-    "ytttvjmrttttttttttvvttttttttttttvrrrrrrrrrnnnnpptjjjjjvvrrrjmtvu"
-    "bmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmbbnnvvjjmtmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmtjjjm"
-    "bbbbbmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmbvvrrrrvvvvvvvvvvmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvbbbbbbbbbbbbmmmmmmmmmmmmmmmm"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvbrrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvvqqqqqqqqvrrrrrrrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "rrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvrrrrrrrrrrrrrrr"
-    "mmmmmmmmmmmmmmmmmmmmmjmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmbbbvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvbbbbbbbbblllllllllllllllllllllllllllllllllllllllliiiiiiss"
-    "llllllllllllisssllllllllllllllllqqqqqqqqqqllbbbbbbbbbbbbbbbbbbbb"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdflnnnnsnnnnnnnnnnsi"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfiinnllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllqqqqqqqqqqnnssssssbbbbbbbb"
-    "uuuuuuuuuuuuuuuuuuuuuuuiiiiiiiiiuudfdfdfdfdfdfdfffdfdfdfdfdfdfdf"
-    "dfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfdfiffffffffdfdfddf"
-    "dfdfdfdfiuudfdfldfdfffdfdfdfdfdfdfdfdfdfdfdddddfdddddfdfdfdfdfdf"
-    "dfdfddddfdfbbbbbdfbfbfdfdfbbbbbbbbbbbbbbbbbbbbbbbbiiidfliiflllll"
-    "llnlllnllllnllllllllllllllllllllllloonnouuuunbbbqqqqqquuuubbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllssssbbbbbbbb"
-    "oolllllllllllllllllllllllllllllllllllllllllllllllllloooooooooooo"
-    "oooonnbbbbbbbbssqqqqqqqqqqbbbbbbnnnnnnnnnnnnnnnnnnllllllssslslln"
-    "qqqqqqqqqqllllllllllllllllllllllllllllnnnnnnnnssllllllllllllllll"
-    "lllllllnnnnnnnnnnnoobbbbbbbbbbbsmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbbb"
-    "nnnolllllllllllllllllllllllllllllllllllllllllllllllnoonnnnoonnoo"
-    "osssssssssssssbiqqqqqqqqqqbbbbsslllllnilllllllllqqqqqqqqqqlllllb"
-    "lllllllllllllllllllllllllllllllllllllllllnnnnnnoonnoonnbbbbbbbbb"
-    "lllnllllllllnobbqqqqqqqqqqbbssssllllllllllllllllilllllluuulonoll"
-    "llllllllllllllllllllllllllllllllllllllllllllllllnlnnnllnnlllllnn"
-    "lnlbbbbbbbbbbbbbbbbbbbbbbbbllisslllllllllllonnoossliionbbbbbbbbb"
-    "bllllllbbllllllbbllllllbbbbbbbbblllllllblllllllbffffffffffffffff"
-    "fffffffffffffffffffffffffffuiiiifffffffffiuubbbbffffffffffffffff"
-    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-    "llllllllllllllllllllllllllllllllllloonoonoosonbbqqqqqqqqqqbbbbbb"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbbbbbbbbbbbbllllllllllllllll"
-    "lllllllbbbblllllllllllllllllllllllllllllllllllllllllllllllllbbbb"
+    "vvvvvvvvttttvvvvvvvvvvvvvvwwvvvvvvvvvvvvvuuvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvwwwwvvvwvvwvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "vvvvvvvvvvvxxxxxxxxxxxxxxxxxxxxxrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvrrrrrrrrrrrrrrrrrrrrrr"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvwwv"
+    "vvvvvvvvvvvvvvvvvvvvwwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvwwwwwwwwwwwwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvw"
+    "vvvvvvvvvvvvvvvvvvvwvvvvvvvvvvvvvwvvvvvvvvwwvvvvvvvvvvvvvvvvvwwv"
+    "vvvvwwvvvvvvvvwvvvvvwvvvvvvvvvvvvvvvvvvvvvwvvvvvvvwwvwvvvvwvvwvv"
+    "vvvvvwvvvvwwvvvvvvvvvvvvvvvvvvvvvvvvvvvvwvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvwvwvvvvwwwvwvvvvvvvvvvvvvvvvttttttttttttttrrrrrrrrrr"
+    "rrrrrrrrrrrrrrrrrrrrvwwwvvvvvvvvvvvvvvvvvvvvvvvvwvvvvvvvvvvvvvvw"
+    "vvvvvttvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvttttttttttvvvvvvvvvvvvvvvv"
+    "vvvttttttttttttttttttttttvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvttttvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvttvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvwwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvwvvvvwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeececcceececececccceceeceeeeeehhcc"
+    "cecececececececececececececececececeevvvvvvcecemmmcexxxxxttttrtt"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeexexxxxxexxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxhtxxxxxxxxxxxxxxm"
+    "kkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxxkkkkkkkxkkkkkkkxkkkkkkkxkkkkkkkx"
+    "kkkkkkkxkkkkkkkxkkkkkkkxkkkkkkkxmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
+    "ttttttttttttttttttttttttttttttttttttttttttttttthtttttttttttttttt"
+    "ttttttttttttttttvvttttttttttttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwxwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwxxxxxxxxxxxx"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwwwwwwwwwwwwwwwwxxxxxxxxxxxxxxxxxxxxxxxxxxwwwwwwwwwwwwxxxx"
+    "Buuuwilsuuuuuuuuuuwwuuuuuuuuuuuuwsssssssssmmmmoouiiiiiwwsssiluwv"
+    "xlllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"
+    "lllllllllllllllllllllllxxmmwwiilulllllllllllllllllllllllllllllll"
+    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllluiiil"
+    "xxxxxlllllllllllllllllllllllllllllllllllllllllllxlllllllllllllll"
+    "lllllllllllllllxwwsssswwwwwwwwwwllllllllllllllllllllllllllllllll"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwxxxxxxxxxxxxllllllllllllllll"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwxsssssssssswwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwwrrrrrrrrwssssssssssssssswwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "sssssssssswwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwsssssssssssssss"
+    "lllllllllllllllllllllillllllllllllllllllllllllllllllllllllllllll"
+    "lllllllllllllxxxwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkhhhhhhtt"
+    "kkkkkkkkkkkkhtttkkkkkkkkkkkkkkkkppppppppppkkxxxxxxxxxxxxxxxxxxxx"
+    "cececececececececececececececececececececececekmmmmtmmmmmmmmmmth"
+    "cecececececececececececececehhmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkrrrrrrrrrrmmttttttxxxxxxxx"
+    "vvvvvvvvvvvvvvvvvvvvvvvhhhhhhhhhvvcececececececeeececececececece"
+    "cecececececececececececececececececececececececeheeeeeeeecececce"
+    "cecececehvvcecekceceeecececececececececececccccecccccececececece"
+    "cececcccecexxxxxcexexececexxxxxxxxxxxxxxxxxxxxxxxxhhhcekhhekkkkk"
+    "kkmkkkmkkkkmkkkkkkkkkkkkkkkkkkkkkkknnmmnvvvvmxxxrrrrrrvvvvxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkttttxxxxxxxx"
+    "nnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnnnnnnnnnn"
+    "nnnnmmxxxxxxxxttppppppppppxxxxxxmmmmmmmmmmmmmmmmmmkkkkkktttktkkm"
+    "ppppppppppkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmmttkkkkkkkkkkkkkkkk"
+    "kkkkkkkmmmmmmmmmmmnnxxxxxxxxxxxtlllllllllllllllllllllllllllllxxx"
+    "mmmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnnmmmmnnmmnn"
+    "ntttttttttttttxhppppppppppxxxxttkkkkkmhkkkkkkkkkppppppppppkkkkkx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmnnmmnnmmxxxxxxxxx"
+    "kkkmkkkkkkkkmnxxppppppppppxxttttkkkkkkkkkkkkkkkkhkkkkkkvvvknmnkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmkmmmkkmmkkkkkmm"
+    "kmkxxxxxxxxxxxxxxxxxxxxxxxxkkhttkkkkkkkkkkknmmnnttkhhnmxxxxxxxxx"
+    "xkkkkkkxxkkkkkkxxkkkkkkxxxxxxxxxkkkkkkkxkkkkkkkxeeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeevhhhheeeeeeeeehvvxxxxeeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnmnnmnntnmxxppppppppppxxxxxx"
+    "llllllllllllllllllllllllllllllllllllxxxxxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxx"
     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmccmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmcccccccccccccccccccccccccccccccccccccc"
-    "fffffffbbbbbbbbbbbbfffffbbbbblnllllllllllulllllllllllllblllllblb"
-    "llbllbllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllluuuuuuuuuuuuuu"
-    "uuubbbbbbbbbbbbbbbblllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllss"
-    "uuuuuuuuuuuuuuuullllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllbbllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllbbbbbbbubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbblllllllllllluuuu"
-    "nnnnnnnnnnnnnnnnttttttttttbbbbbbnnnnnnnnnnnnnnnntttttttttttttttt"
-    "tttttttttttttttttttbttttttttttttttvtvvvbtvttbbbblllllbllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllbba"
-    "btttvttttttvttttrrrrrrrrrrttvvvtteeeeeeeeeeeeeeeeeeeeeeeeeetttvt"
-    "vggggggggggggggggggggggggggtvtvttsssssllllllllllilllllllllllllll"
-    "lllllllllllllllllllllllllllllliilllllllllllllllllllllllllllllllb"
-    "bbllllllbbllllllbbllllllbblllbbbvvvvvvvbuuuuuuubbbbbbbbbbaaauubb"
-    "llllllllllllbllllllllllllllllllllllllllblllllllllllllllllllbllbl"
-    "llllllllllllllbbllllllllllllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbb"
-    "sssbbbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqbbbuuuuuuuuu"
-    "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqquuuuuuu"
-    "uuuuuuuuuuqquuubuuuuuuuuuuuuubbbubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuunbb"
-    "lllllllllllllllllllllllllllllbbbllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllbbbbbbbbbbbbbbbnqqqqqqqqqqqqqqqqqqqqqqqqqqqbbbb"
-    "llllllllllllllllllllllllllllllllqqqqbbbbbbbbblllllllllllllllllll"
-    "lqllllllllqbbbbbllllllllllllllllllllllllllllllllllllllnnnnnbbbbb"
-    "llllllllllllllllllllllllllllllbsllllllllllllllllllllllllllllllll"
-    "llllbbbbllllllllsqqqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "ddddddddddddddddddddddddddddddddddddddddffffffffffffffffffffffff"
-    "ffffffffffffffffllllllllllllllllllllllllllllllllllllllllllllllll"
-    "llllllllllllllllllllllllllllllbbqqqqqqqqqqbbbbbbdddddddddddddddd"
-    "ddddddddddddddddddddbbbbffffffffffffffffffffffffffffffffffffbbbb"
-    "llllllllllllllllllllllllllllllllllllllllbbbbbbbbllllllllllllllll"
-    "llllllllllllllllllllllllllllllllllllbbbbbbbbbbbsdddddddddddbdddd"
-    "dddddddddddbdddddddbddbfffffffffffbfffffffffffffffbfffffffbffbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbbbbbb"
-    "llllllllllllllllllllllbbbbbbbbbbllllllllbbbbbbbbbbbbbbbbbbbbbbbb"
-    "iiiiiibiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiibiiiiiiiiibbbbb"
-    "llllllbblbllllllllllllllllllllllllllllllllllllllllllllbllbbblbbl"
-    "llllllllllllllllllllllbsqqqqqqqqllllllllllllllllllllllluuqqqqqqq"
-    "lllllllllllllllllllllllllllllllbbbbbbbbqqqqqqqqqbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbblllllllllllllllllllbllbbbbbqqqqq"
-    "llllllllllllllllllllllqqqqqqbbbsllllllllllllllllllllllllllbbbbbs"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbqqll"
-    "qqqqqqqqqqqqqqqqbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-    "lnnnbnnbbbbbnnnnllllblllblllllllllllllllllllllllllllllbbnnnbbbbn"
-    "qqqqqqqqqbbbbbbbsssssssssbbbbbbblllllllllllllllllllllllllllllqqs"
-    "lllllllllllllllllllllllllllllqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "llllllllullllllllllllllllllllllllllllnnbbbbqqqqqsssssssbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllllllllbbbsssssss"
-    "llllllllllllllllllllllbbqqqqqqqqlllllllllllllllllllbbbbbqqqqqqqq"
-    "llllllllllllllllllbbbbbbbssssbbbbbbbbbbbbqqqqqqqbbbbbbbbbbbbbbbb"
-    "lllllllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "dddddddddddddddddddddddddddddddddddddddddddddddddddbbbbbbbbbbbbb"
-    "fffffffffffffffffffffffffffffffffffffffffffffffffffbbbbbbbqqqqqq"
-    "llllllllllllllllllllllllllllllllllllnnnnbbbbbbbbqqqqqqqqqqbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqb"
-    "llllllllllllllllllllllllllllllllllllllllllbnnsbbllbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbnnn"
-    "lllllllllllllllllllllllllllllqqqqqqqqqqlbbbbbbbbllllllllllllllll"
-    "llllllnnnnnnnnnnnqqqqsssssbbbbbbbbbbbbbbbbbbbbbbllllllllllllllll"
-    "llnnnnssssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbllllllllllllllll"
-    "lllllqqqqqqqbbbbbbbbbbbbbbbbbbbblllllllllllllllllllllllbbbbbbbbb"
-    "onolllllllllllllllllllllllllllllllllllllllllllllllllllllnnnnnnnn"
-    "nnnnnnnsssssssbbbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqnllnnlbbbbbbbbbn"
-    "nnolllllllllllllllllllllllllllllllllllllllllllllooonnnnoonnssass"
-    "ssnbbbbbbbbbbabblllllllllllllllllllllllllbbbbbbbqqqqqqqqqqbbbbbb"
-    "nnnllllllllllllllllllllllllllllllllllllnnnnnonnnnnnnnbqqqqqqqqqq"
-    "ssssloolbbbbbbbblllllllllllllllllllllllllllllllllllnsslbbbbbbbbb"
-    "nnollllllllllllllllllllllllllllllllllllllllllllllllooonnnnnnnnno"
-    "ollllssssnnnnsonqqqqqqqqqqlslsssbqqqqqqqqqqqqqqqqqqqqbbbbbbbbbbb"
-    "llllllllllllllllllblllllllllllllllllllllllllooonnnoononnssssssnl"
-    "lnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllblbllllblllllllllllllllbllllllllllsbbbbbbllllllllllllllll"
-    "lllllllllllllllllllllllllllllllnooonnnnnnnnbbbbbqqqqqqqqqqbbbbbb"
-    "nnoobllllllllbbllbbllllllllllllllllllllllblllllllbllblllllbnnloo"
-    "noooobboobbooobblbbbbbbobbbbbllllloobbnnnnnnnbbbnnnnnbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllooonnnnnnnn"
-    "oonnnonllllsssssqqqqqqqqqqssbsnlllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllooonnnnnnonoooon"
-    "nonnllslbbbbbbbbqqqqqqqqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllllllooonnnnbboooonnon"
-    "nsssssssssssssssssssssssllllnnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllooonnnnnnnnoonon"
-    "nssslbbbbbbbbbbbqqqqqqqqqqbbbbbbsssssssssssssbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllnonoonnnnnnonlsbbbbbb"
-    "qqqqqqqqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllbbnnnoonnnnonnnnnbbbbqqqqqqqqqqqqsssu"
-    "lllllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllooonnnnnnnnnonnsbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbdddddddddddddddddddddddddddddddd"
-    "ffffffffffffffffffffffffffffffffqqqqqqqqqqqqqqqqqqqbbbbbbbbbbbbl"
-    "lllllllbblbbllllllllbllbllllllllllllllllllllllllooooooboobbnnonl"
-    "olonsssbbbbbbbbbqqqqqqqqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbllllllllbbllllllllllllllllllllll"
-    "lllllllllllllllllooonnnnbbnnoooonlslobbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lnnnnnnnnnnllllllllllllllllllllllllllllllllllllllllnnnnnnolnnnns"
-    "sssssssnbbbbbbbblnnnnnnoonnnllllllllllllllllllllllllllllllllllll"
-    "llllllllllnnnnnnnnnnnnnonnssslsssssbbbbbbbbbbbbbllllllllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllllllbbbbbbb"
-    "ssssssssssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllblllllllllllllllllllllllllllllllllllllonnnnnnnbnnnnnnon"
-    "lsssssbbbbbbbbbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqbbbssllllllllllllll"
-    "llllllllllllllllbbnnnnnnnnnnnnnnnnnnnnnnbonnnnnnnonnonnbbbbbbbbb"
-    "lllllllbllbllllllllllllllllllllllllllllllllllllllnnnnnnbbbnbnnbn"
-    "nnnnnnlnbbbbbbbbqqqqqqqqqqbbbbbbllllllbllbllllllllllllllllllllll"
-    "llllllllllooooobnnboononlbbbbbbbqqqqqqqqqqbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbblllllllllllllllllllnnoossbbbbbbb"
-    "nnlolllllllllllllblllllllllllllllllllllllllllllllllloonnnnnbbboo"
-    "nonsssssssssssssqqqqqqqqqqbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbblbbbbbbbbbbbbbbb"
-    "qqqqqqqqqqqqqqqqqqqqquuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbbs"
-    "llllllllllllllllllllllllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-    "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqbsssssbbbbbbbbbbb"
-    "llllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbllllllllllllllllllllllllllllllllllllllllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllssbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllaaaaaaaaaaaaaaaa"
-    "nllllllnnnnnnnnnnnnnnnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllbqqqqqqqqqqbbbbssllllllllllllllll"
-    "lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllb"
-    "qqqqqqqqqqbbbbbbllllllllllllllllllllllllllllllbbnnnnnsbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllllllnnnnnnnsssssuuuu"
-    "iiiisubbbbbbbbbbqqqqqqqqqqbqqqqqqqblllllllllllllllllllllbbbbblll"
-    "llllllllllllllllbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "ddddddddddddddddddddddddddddddddffffffffffffffffffffffffffffffff"
-    "qqqqqqqqqqqqqqqqqqqqqqqssssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllbbbbnlooooooooooooooooooooooooooooooooooooooooooooooo"
-    "oooooooobbbbbbbnnnniiiiiiiiiiiiibbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbjjtjnbbbbbbbbbbbppbbbbbbbbbbbbbb"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbbbbbbbb"
-    "mmmmmmmmmmmmmmmmmmmmmmbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "mmmmmmmmmbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbjjjjbjjjjjjjbjjb"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbbbbbbbbbbbbbbbmbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbmmmbbmbbbbbbbbbbbbbbmmmmbbbbbbbbmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllbbbbblllllllllllllbbb"
-    "lllllllllbbbbbbbllllllllllbbunnsaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnbbnnnnnnnnnnnnnnnn"
-    "nnnnnnnbbbbbbbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbb"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuoonnnuuuooooooaaaaaaaannnnn"
-    "nnnuunnnnnnnuuuuuuuuuuuuuuuuuuuuuuuuuuuuuunnnnuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbbbbbbbbbb"
-    "uunnnubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "qqqqqqqqqqqqqqqqqqqqbbbbbbbbbbbbqqqqqqqqqqqqqqqqqqqqbbbbbbbbbbbb"
-    "uuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbqqqqqqqqqqqqqqqqqqqqqqqqqbbbbbbb"
-    "ddddddddddddddddddddddddddffffffffffffffffffffffffffdddddddddddd"
-    "ddddddddddddddfffffffbffffffffffffffffffdddddddddddddddddddddddd"
-    "ddffffffffffffffffffffffffffdbddbbdbbddbbddddbddddddddffffbfbfff"
-    "ffffbfffffffffffddddddddddddddddddddddddddffffffffffffffffffffff"
-    "ffffddbddddbbddddddddbdddddddbffffffffffffffffffffffffffddbddddb"
-    "dddddbdbbbdddddddbffffffffffffffffffffffffffdddddddddddddddddddd"
-    "ddddddffffffffffffffffffffffffffddddddddddddddddddddddddddffffff"
-    "ffffffffffffffffffffddddddddddddddddddddddddddffffffffffffffffff"
-    "ffffffffddddddddddddddddddddddddddffffffffffffffffffffffffffdddd"
-    "ddddddddddddddddddddddffffffffffffffffffffffffffdddddddddddddddd"
-    "ddddddddddffffffffffffffffffffffffffffbbdddddddddddddddddddddddd"
-    "dufffffffffffffffffffffffffuffffffddddddddddddddddddddddddduffff"
-    "fffffffffffffffffffffuffffffddddddddddddddddddddddddduffffffffff"
-    "fffffffffffffffuffffffddddddddddddddddddddddddduffffffffffffffff"
-    "fffffffffuffffffddddddddddddddddddddddddduffffffffffffffffffffff"
-    "fffuffffffdfbbqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnuuuunnnnn"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnuuuuuuuunuuuuuuuuuu"
-    "uuuunuusssssbbbbbbbbbbbbbbbnnnnnbnnnnnnnnnnnnnnnbbbbbbbbbbbbbbbb"
-    "fffffffffflffffffffffffffffffffbbbbbbffffffbbbbbbbbbbbbbbbbbbbbb"
-    "nnnnnnnbnnnnnnnnnnnnnnnnnbbnnnnnnnbnnbnnnnnbbbbbiiiiiiiiiiiiiiii"
-    "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiibbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "lllllllllllllllllllllllllllllllllllllllllllllbbbnnnnnnniiiiiiibb"
-    "qqqqqqqqqqbbbblubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbllllllllllllllllllllllllllllllnbbbbbbbbbbbbbbbbb"
-    "llllllllllllllllllllllllllllllllllllllllllllnnnnqqqqqqqqqqbbbbbu"
-    "bbbbbbbbbbbbbbbblllllllllllllllllllllllllllinnnnqqqqqqqqqqbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbblllllllbllllbllblllllllllllllllb"
-    "lllllbbqqqqqqqqqnnnnnnnbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "ddddddddddddddddddddddddddddddddddffffffffffffffffffffffffffffff"
-    "ffffnnnnnnnibbbbqqqqqqqqqqbbbbssbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbqqqqqqqqqqqqqqq"
-    "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqquqqquqqqqbbbbbbbbbbb"
-    "bqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqquqqqqqqqqqqqqqqqbb"
-    "llllblllllllllllllllllllllllllllbllblbblbllllllllllbllllblblbbbb"
-    "bblbbbblblblblllbllblbblblblblblbllblbbllllblllllllbllllbllllblb"
-    "llllllllllblllllllllllllllllbbbbblllblllllblllllllllllllllllbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbuubbbbbbbbbbbbbb"
-    "uuuuvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbuuuuuuuuuuuuuuubbuuuuuuuuuuuuuuu"
-    "buuuuuuuuuuuuuuvbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbbbbb"
-    "qqqqqqqqqqqqquuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuvuuvvvvvvvvvvuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbbbbbbb"
-    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "vvvbbbbbbbbbbbbbvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvbbbb"
-    "vvvvvvvvvbbbbbbbvvbbbbbbbbbbbbbbvvvvvvbbbbbbbbbbbbbbbbbbbbbbbbbb"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvuuuuuuuuuuuuvvvvvvvvvuvvvvvvvvv"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvuvv"
-    "vvvvvvvvvvvvvvvvvvvvuuuuuuuuuuuuvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvvvvvuuuuvvvvvuuuuuuuuuuuuvvvvvvvvvvvvvvvvvuuuvuuuvvvvvvvv"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvu"
-    "vuvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvuuv"
-    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvuu"
-    "uuuuuuuuuuuvvvvuvvvvvvvvvvvvvvvvvvvvvvvvuuuuuuuuuuuuuuuuuuvuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuvvuuuuuuuuuuuuuvuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuvvvvv"
-    "vvvvvvvvvvvvvvvvuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "vvvvvvuuuuuuvuuuvvvuuvvvbbbbvvvvuuuuuuuuuuuvvbbbuuuuvvvvvvvvvbbb"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbbbuuuuu"
-    "uuuuuuuuuuuuuuuuuuuuuuuuuubbbbbbvvvvvvvvvvvvbbbbvbbbbbbbbbbbbbbb"
-    "uuuuuuuuuuuubbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuubbbbbbbbuuuuuuuuuubbbbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuubbbbbbbbuuuuuuuuuuuuuuuuuuuuuuuuuuuuuubbuubbbbbbbbbbbbbb"
-    "uuuuuuuuuuuuvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvuvvvv"
-    "vvvvvvuvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
-    "uuuuuuuuuuuuuuuuuuuubbbbbbbbbbbbuuuuuuuuuuuuuubbvvvvvvvvvvvvvbbb"
-    "vvvvvvvvvbbbbbbbvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvbv"
-    "vvvvvvbbbbbbbbvvvvvvvvvvvvvvbbbbvvvvvvvvvbbbbbbbvvvvvvvvvbbbbbbb"
-    "uuuuuuuuuuuuuuuuuuubuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-    "uuuuuuuuuuubbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbqqqqqqqqqqbbbbbb"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmcccccccccccccccccccccccccccccccc"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmcccccc"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmccmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmccccccccccccccmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmccccccccccccccccccccccccccccccc"
-    "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmcccccccccccccccccccccccccccccccccc"
-    "ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccbb"
-    "mmmmmmmmmmmcccccmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
-    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmcccccccccccccccc"
-    "babbbbbbbbbbbbbbbbbbbbbbbbbbbbbbaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "llllllllllllllllllllllllllllllllllllllllllllllyyllllllllllllllll"
+    "llllllllllllllllllllllllllyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    "eeeeeeexxxxxxxxxxxxeeeeexxxxxkmkkkkkkkkkkvkkkkkkkkkkkkkxkkkkkxkx"
+    "kkxkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkvvvvvvvvvvvvvv"
+    "vvvxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkktt"
+    "vvvvvvvvvvvvvvvvkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkxxxxxxxvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkvvvv"
+    "mmmmmmmmmmmmmmmmuuuuuuuuuuxxxxxxmmmmmmmmmmmmmmmmuuuuuuuuuuuuuuuu"
+    "uuuuuuuuuuuuuuuuuuuxuuuuuuuuuuuuuuwuwwwxuwuuxxxxkkkkkxkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxa"
+    "xuuuwuuuuuuwuuuuqqqqqqqqqquuwwwuudddddddddddddddddddddddddduuuwu"
+    "wffffffffffffffffffffffffffuwuwuutttttkkkkkkkkkkhkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkhhkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkx"
+    "xxkkkkkkxxkkkkkkxxkkkkkkxxkkkxxxwwwwwwwxvvvvvvvxxxxxxxxxxaaavvxx"
+    "kkkkkkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkkkkkkkkkkkkkxkkxk"
+    "kkkkkkkkkkkkkkxxkkkkkkkkkkkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxx"
+    "tttxxxxrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrxxxvvvvvvvvv"
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrvvvvvvv"
+    "vvvvvvvvvvrrvvvxvvvvvvvvvvvvvxxxvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvmxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkxxxxxxxxxxxxxxxmrrrrrrrrrrrrrrrrrrrrrrrrrrrxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkrrrrxxxxxxxxxkkkkkkkkkkkkkkkkkkk"
+    "krkkkkkkkkrxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxtkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkxxxxkkkkkkkktrrrrrxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "cccccccccccccccccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeee"
+    "eeeeeeeeeeeeeeeekkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxppppppppppxxxxxxcccccccccccccccc"
+    "ccccccccccccccccccccxxxxeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeexxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxxxxtcccccccccccxcccc"
+    "cccccccccccxcccccccxccxeeeeeeeeeeexeeeeeeeeeeeeeeexeeeeeeexeexxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkxxxxxxxxxxkkkkkkkkxxxxxxxxxxxxxxxxxxxxxxxx"
+    "hhhhhhxhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhxhhhhhhhhhxxxxx"
+    "kkkkkkxxkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxkkxxxkxxk"
+    "kkkkkkkkkkkkkkkkkkkkkkxtrrrrrrrrkkkkkkkkkkkkkkkkkkkkkkkvvrrrrrrr"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxrrrrrrrrrxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkxkkxxxxxrrrrr"
+    "kkkkkkkkkkkkkkkkkkkkkkrrrrrrxxxtkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxt"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxrrkk"
+    "rrrrrrrrrrrrrrrrxxrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+    "kmmmxmmxxxxxmmmmkkkkxkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxmmmxxxxm"
+    "rrrrrrrrrxxxxxxxtttttttttxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkrrt"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkrrrxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkvkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmxxxxrrrrrtttttttxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxttttttt"
+    "kkkkkkkkkkkkkkkkkkkkkkxxrrrrrrrrkkkkkkkkkkkkkkkkkkkxxxxxrrrrrrrr"
+    "kkkkkkkkkkkkkkkkkkxxxxxxxttttxxxxxxxxxxxxrrrrrrrxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "cccccccccccccccccccccccccccccccccccccccccccccccccccxxxxxxxxxxxxx"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeexxxxxxxrrrrrr"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmxxxxxxxxppppppppppxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxmmtxxkkxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxmmm"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkrrrrrrrrrrkxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkmmmmmmmmmmmrrrrtttttxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkmmmmttttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkrrrrrrrxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxx"
+    "nmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmm"
+    "mmmmmmmtttttttxxxxrrrrrrrrrrrrrrrrrrrrppppppppppmkkmmkxxxxxxxxxm"
+    "mmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmnnmmttatt"
+    "ttmxxxxxxxxxxaxxkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxppppppppppxxxxxx"
+    "mmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmnmmmmmmmmxpppppppppp"
+    "ttttknnkxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmttkxxxxxxxxx"
+    "mmnkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmmmmmmn"
+    "nkkkkttttmmmmtnmppppppppppktktttxrrrrrrrrrrrrrrrrrrrrxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmnnmnmmttttttmk"
+    "kmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkxkxkkkkxkkkkkkkkkkkkkkkxkkkkkkkkkktxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnnnmmmmmmmmxxxxxppppppppppxxxxxx"
+    "mmnnxkkkkkkkkxxkkxxkkkkkkkkkkkkkkkkkkkkkkxkkkkkkkxkkxkkkkkxmmknn"
+    "mnnnnxxnnxxnnnxxkxxxxxxnxxxxxkkkkknnxxmmmmmmmxxxmmmmmxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmmmmm"
+    "nnmmmnmkkkktttttppppppppppttxtmkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmmmnmnnnnm"
+    "mnmmkktkxxxxxxxxppppppppppxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmxxnnnnmmnm"
+    "mtttttttttttttttttttttttkkkkmmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmmmmmnnmnm"
+    "mtttkxxxxxxxxxxxppppppppppxxxxxxtttttttttttttxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmnmnnmmmmmmnmktxxxxxx"
+    "ppppppppppxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkxxmmmnnmmmmnmmmmmxxxxpppppppppprrtttv"
+    "kkkkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnnmmmmmmmmmnmmtxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcccccccccccccccccccccccccccccccc"
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeepppppppppprrrrrrrrrxxxxxxxxxxxxk"
+    "kkkkkkkxxkxxkkkkkkkkxkkxkkkkkkkkkkkkkkkkkkkkkkkknnnnnnxnnxxmmnmk"
+    "nknmtttxxxxxxxxxppppppppppxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkxxkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkknnnmmmmxxmmnnnnmktknxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kmmmmmmmmmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmnkmmmmt"
+    "tttttttmxxxxxxxxkmmmmmmnnmmmkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkmmmmmmmmmmmmmnmmtttktttttxxxxxxxxxxxxxkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxx"
+    "ttttttttttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknmmmmmmmxmmmmmmnm"
+    "ktttttxxxxxxxxxxpppppppppprrrrrrrrrrrrrrrrrrrxxxttkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkxxmmmmmmmmmmmmmmmmmmmmmmxnmmmmmmmnmmnmmxxxxxxxxx"
+    "kkkkkkkxkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmxxxmxmmxm"
+    "mmmmmmkmxxxxxxxxppppppppppxxxxxxkkkkkkxkkxkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkknnnnnxmmxnnmnmkxxxxxxxppppppppppxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkmmnnttxxxxxxx"
+    "mmknkkkkkkkkkkkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkknnmmmmmxxxnn"
+    "mnmtttttttttttttppppppppppxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkxxxxxxxxxxxxxxx"
+    "rrrrrrrrrrrrrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxxt"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrxtttttxxxxxxxxxxx"
+    "kkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkttxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkaaaaaaaaaaaaaaaa"
+    "mkkkkkkmmmmmmmmmmmmmmmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxppppppppppxxxxttkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkx"
+    "ppppppppppxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxmmmmmtxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmmmmtttttvvvv"
+    "hhhhtvxxxxxxxxxxppppppppppxrrrrrrrxkkkkkkkkkkkkkkkkkkkkkxxxxxkkk"
+    "kkkkkkkkkkkkkkkkxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "cccccccccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    "rrrrrrrrrrrrrrrrrrrrrrrttttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkxxxxmknnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+    "nnnnnnnnxxxxxxxmmmmhhhhhhhhhhhhhxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxiiuimxxxxxxxxxxxooxxxxxxxxxxxxxx"
+    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllxxxxxxxx"
+    "llllllllllllllllllllllxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "lllllllllxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxiiiixiiiiiiixiix"
+    "lllllllllllllllllllllllllllllllllllxxxxxxxxxxxxxxxlxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxlllxxlxxxxxxxxxxxxxxllllxxxxxxxxllllllllllllllll"
+    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxxxkkkkkkkkkkkkkxxx"
+    "kkkkkkkkkxxxxxxxkkkkkkkkkkxxvmmtaaaaxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmxxmmmmmmmmmmmmmmmm"
+    "mmmmmmmxxxxxxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxx"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvnnmmmvvvnnnnnnaaaaaaaammmmm"
+    "mmmvvmmmmmmmvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvmmmmvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxxxxxxxxxx"
+    "vvmmmvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "rrrrrrrrrrrrrrrrrrrrxxxxxxxxxxxxrrrrrrrrrrrrrrrrrrrrxxxxxxxxxxxx"
+    "vvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxrrrrrrrrrrrrrrrrrrrrrrrrrxxxxxxx"
+    "cccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeeeeecccccccccccc"
+    "cccccccccccccceeeeeeexeeeeeeeeeeeeeeeeeecccccccccccccccccccccccc"
+    "cceeeeeeeeeeeeeeeeeeeeeeeeeecxccxxcxxccxxccccxcccccccceeeexexeee"
+    "eeeexeeeeeeeeeeecccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeee"
+    "eeeeccxccccxxccccccccxcccccccxeeeeeeeeeeeeeeeeeeeeeeeeeeccxccccx"
+    "cccccxcxxxcccccccxeeeeeeeeeeeeeeeeeeeeeeeeeecccccccccccccccccccc"
+    "cccccceeeeeeeeeeeeeeeeeeeeeeeeeecccccccccccccccccccccccccceeeeee"
+    "eeeeeeeeeeeeeeeeeeeecccccccccccccccccccccccccceeeeeeeeeeeeeeeeee"
+    "eeeeeeeecccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeeeeecccc"
+    "cccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeeeeecccccccccccccccc"
+    "cccccccccceeeeeeeeeeeeeeeeeeeeeeeeeeeexxcccccccccccccccccccccccc"
+    "cveeeeeeeeeeeeeeeeeeeeeeeeeveeeeeecccccccccccccccccccccccccveeee"
+    "eeeeeeeeeeeeeeeeeeeeeveeeeeecccccccccccccccccccccccccveeeeeeeeee"
+    "eeeeeeeeeeeeeeeveeeeeecccccccccccccccccccccccccveeeeeeeeeeeeeeee"
+    "eeeeeeeeeveeeeeecccccccccccccccccccccccccveeeeeeeeeeeeeeeeeeeeee"
+    "eeeveeeeeecexxpppppppppppppppppppppppppppppppppppppppppppppppppp"
+    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmvvvvmmmmm"
+    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmvvvvvvvvmvvvvvvvvvv"
+    "vvvvmvvtttttxxxxxxxxxxxxxxxmmmmmxmmmmmmmmmmmmmmmxxxxxxxxxxxxxxxx"
+    "eeeeeeeeeekeeeeeeeeeeeeeeeeeeeexxxxxxeeeeeexxxxxxxxxxxxxxxxxxxxx"
+    "mmmmmmmxmmmmmmmmmmmmmmmmmxxmmmmmmmxmmxmmmmmxxxxxhhhhhhhhhhhhhhhh"
+    "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkxxxmmmmmmmhhhhhhhxx"
+    "ppppppppppxxxxkvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmxxxxxxxxxxxxxxxxx"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkmmmmppppppppppxxxxxv"
+    "xxxxxxxxxxxxxxxxkkkkkkkkkkkkkkkkkkkkkkkkkkkhmmmmppppppppppxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxkkkkkkkxkkkkxkkxkkkkkkkkkkkkkkkx"
+    "kkkkkxxrrrrrrrrrmmmmmmmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "cccccccccccccccccccccccccccccccccceeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    "eeeemmmmmmmhxxxxppppppppppxxxxttxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxrrrrrrrrrrrrrrr"
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrvrrrvrrrrxxxxxxxxxxx"
+    "xrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrvrrrrrrrrrrrrrrrxx"
+    "kkkkxkkkkkkkkkkkkkkkkkkkkkkkkkkkxkkxkxxkxkkkkkkkkkkxkkkkxkxkxxxx"
+    "xxkxxxxkxkxkxkkkxkkxkxxkxkxkxkxkxkkxkxxkkkkxkkkkkkkxkkkkxkkkkxkx"
+    "kkkkkkkkkkxkkkkkkkkkkkkkkkkkxxxxxkkkxkkkkkxkkkkkkkkkkkkkkkkkxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxvvxxxxxxxxxxxxxx"
+    "vvvvwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxvvvvvvvvvvvvvvvxxvvvvvvvvvvvvvvv"
+    "xvvvvvvvvvvvvvvwxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxxxxx"
+    "rrrrrrrrrrrrrvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvwvvwwwwwwwwwwvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "wwwxxxxxxxxxxxxxwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwxxxx"
+    "wwwwwwwwwxxxxxxxwwxxxxxxxxxxxxxxwwwwwwxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwvvvvvvvvvvvvwwwwwwwwwvwwwwwwwww"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwvww"
+    "wwwwwwwwwwwwwwwwwwwwvvvvvvvvvvvvwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwwwwwvvvvwwwwwvvvvvvvvvvvvwwwwwwwwwwwwwwwwwvvvwvvvwwwwwwww"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwv"
+    "wvwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwvvw"
+    "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwvv"
+    "vvvvvvvvvvvwwwwvwwwwwwwwwwwwwwwwwwwwwwwwvvvvvvvvvvvvvvvvvvwvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvwwvvvvvvvvvvvvvwvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvwwwww"
+    "wwwwwwwwwwwwwwwwvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "wwwwwwvvvvvvwvvvwwwvvwwwxxxxwwwwvvvvvvvvvvvwwxxxvvvvwwwwwwwwwxxx"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxxxvvvvv"
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvxxxxxxwwwwwwwwwwwwxxxxwxxxxxxxxxxxxxxx"
+    "vvvvvvvvvvvvxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvxxxxxxxxvvvvvvvvvvxxxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvxxxxxxxxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvxxvvxxxxxxxxxxxxxx"
+    "vvvvvvvvvvvvwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwvwwww"
+    "wwwwwwvwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+    "vvvvvvvvvvvvvvvvvvvvxxxxxxxxxxxxvvvvvvvvvvvvvvxxwwwwwwwwwwwwwxxx"
+    "wwwwwwwwwxxxxxxxwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwxw"
+    "wwwwwwxxxxxxxxwwwwwwwwwwwwwwxxxxwwwwwwwwwxxxxxxxwwwwwwwwwxxxxxxx"
+    "vvvvvvvvvvvvvvvvvvvxvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+    "vvvvvvvvvvvxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxppppppppppxxxxxx"
+    "llllllllllllllllllllllllllllllllyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllyyyyyy"
+    "llllllllllllllllllllllllllllllyyllllllllllllllllllllllllllllllll"
+    "llllllllllllllllllllllllllllllllllyyyyyyyyyyyyyyllllllllllllllll"
+    "lllllllllllllllllllllllllllllllllyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    "llllllllllllllllllllllllllllllyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyxx"
+    "lllllllllllyyyyyllllllllllllllllllllllllllllllllllllllllllllllll"
+    "llllllllllllllllllllllllllllllllllllllllllllllllyyyyyyyyyyyyyyyy"
+    "xaxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnbbbbbbbbbbbbbbbb"
+    "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmxxxxxxxxxxxxxxxx"
+    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbxx"
     ;
 
 }  // namespace
@@ -577,7 +586,8 @@ CharInfo char_info(u32 codepoint) {
   if (codepoint >= 0x110000) return {CharClass::kOther, 1};
   const u32 group = kGroupOf[codepoint / 2048];
   const u32 block = kBlockOf[group * 32 + codepoint / 64 % 32];
-  return kKinds[kBlocks[block * 64 + codepoint % 64] - 'a'];
+  const char letter = kBlocks[block * 64 + codepoint % 64];
+  return kKinds[letter >= 'a' ? letter - 'a' : letter - 'A' + 26];
 }
 
 }  // namespace lbm

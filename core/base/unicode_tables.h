@@ -12,16 +12,18 @@
 namespace lbm {
 
 enum class CharClass : u8 {
-  kOther,  // controls, formats, unassigned, private use
+  kOther,  // controls, formats, private use, surrogates
   kUppercase,
   kLowercase,
   kTitlecase,
   kModifierLetter,
   kOtherLetter,
   kMark,
-  kNumber,
+  kDecimalNumber,
+  kNumber,  // any other number
   kPunctuation,
   kSymbol,
+  kUnassigned,
   kWhiteSpace,
 };
 

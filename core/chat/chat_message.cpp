@@ -8,14 +8,23 @@ Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& op
                    TemplateMap& globals) {
   Result<TemplateList*> list = arena.make<TemplateList>("chat messages");
   if (!list.ok()) return list.error();
+  // Two names for one thing: the second is that of templates with channels.
+  const Str kReasoningKeys[] = {"reasoning_content", "thinking"};
   for (const ChatMessage& message : messages) {
     Result<TemplateMap*> map = arena.make<TemplateMap>("chat message");
     if (!map.ok()) return map.error();
     Status ok = map.value()->set(arena, "role", TemplateValue::text(message.role));
     if (ok.ok()) ok = map.value()->set(arena, "content", TemplateValue::text(message.content));
+    for (const Str key : kReasoningKeys) {
+      if (ok.ok() && !message.reasoning.empty())
+        ok = map.value()->set(arena, key, TemplateValue::text(message.reasoning));
+    }
     if (ok.ok()) ok = list.value()->append(arena, TemplateValue::map(*map.value()));
     if (!ok.ok()) return ok;
   }
+  const bool asks = options.think == ThinkRequest::kAsk;
+  const bool avoids = options.think == ThinkRequest::kAvoid;
+  const bool is_request = asks || avoids;
   struct Variable {
     const char* name;
     TemplateValue value;
@@ -29,6 +38,12 @@ Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& op
       {"bos_token", TemplateValue::markup(options.bos_token), !options.bos_token.empty()},
       {"eos_token", TemplateValue::markup(options.eos_token), !options.eos_token.empty()},
       {"strftime_now", TemplateValue::clock(options.now), !options.now.empty()},
+      {"enable_thinking", TemplateValue::boolean(asks), is_request},
+      {"thinking", TemplateValue::boolean(asks), is_request},
+      {"reasoning", TemplateValue::boolean(asks), is_request},
+      {"thinking_mode", TemplateValue::text(asks ? "enabled" : "disabled"), is_request},
+      {"thinking_budget", TemplateValue::integer(0), avoids},
+      {"reasoning_effort", TemplateValue::text("low"), avoids},  // the least that all of them know
   };
   for (const Variable& variable : variables) {
     if (!variable.defined) continue;
@@ -41,10 +56,37 @@ Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& op
 }  // namespace
 
 const char kChatMlTemplate[] =
-    "{% for message in messages %}"
+    "{{ bos_token }}{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+const char kPlainTemplate[] =
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}"
+    "{% else %}{{ 'Assistant: ' + message['content'] | trim + '\\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}";
+
+const char* built_in_template(const Tokenizer& tokenizer) {
+  const bool has_chatml = tokenizer.find("<|im_start|>") != Tokenizer::kNoToken &&
+                          tokenizer.find("<|im_end|>") != Tokenizer::kNoToken;
+  return has_chatml ? kChatMlTemplate : kPlainTemplate;
+}
+
+Str built_in_template_name(Str source) {
+  if (source == kChatMlTemplate) return "ChatML";
+  return source == kPlainTemplate ? "plain text" : "";
+}
+
+void write_template_warning(TextWriter& out, const Error& reason, Str source, Str built_in) {
+  out.append("the model's chat template can not be used (");
+  write_template_error(out, reason, source);
+  out.print("); using {}", built_in_template_name(built_in));
+}
+
+Str stop_text(Str template_source) { return template_source == kPlainTemplate ? "\nUser:" : ""; }
 
 Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
                                             Span<const ChatMessage> messages,

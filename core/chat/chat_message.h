@@ -2,22 +2,33 @@
 #pragma once
 
 #include "core/chat/template.h"
+#include "core/chat/think.h"
 
 namespace lbm {
 
 struct ChatMessage {
   Str role;  // "system", "user", "assistant", "tool"
   Str content;
+  Str reasoning = {};  // of the assistant; empty: not defined in the template
 };
 
-// The template of a model that brings none: ChatML. <|im_start|> and <|im_end|> become control
-// tokens where the vocabulary has them and plain text where it has not.
+// The templates of a model that brings none, or one that can not be used: ChatML where the
+// vocabulary has its two tokens, else lines of plain text, which every base model has seen.
 extern const char kChatMlTemplate[];
+extern const char kPlainTemplate[];
+[[nodiscard]] const char* built_in_template(const Tokenizer& tokenizer);
+// "ChatML", "plain text", or an empty text where `source` is neither.
+[[nodiscard]] Str built_in_template_name(Str source);
+// "the model's chat template can not be used (ERROR); using ChatML"
+void write_template_warning(TextWriter& out, const Error& reason, Str source, Str built_in);
+// The text that begins the next question where no token ends an answer; empty where one does.
+[[nodiscard]] Str stop_text(Str template_source);
 
 struct RenderChatOptions {
   bool add_generation_prompt = true;
   Str bos_token;  // empty: not defined in the template
   Str eos_token;
+  ThinkRequest think = ThinkRequest::kModel;
   Str now;  // "2025-06-15T12:34:56"; empty: the time is not known, strftime_now is not defined
   TemplateLimits limits;
 };

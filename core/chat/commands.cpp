@@ -28,6 +28,13 @@ constexpr CommandInfo kTable[kCommandCount] = {
      "Reads the header only. Without a name: the model that is loaded."},
     {Command::kSystem, "system", "", "[text | off]", "shows, sets or removes the system prompt",
      "Counts from the next answer on. Several lines: /system \"\"\"...\"\"\""},
+    {Command::kThink, "think", "", "[on | dim | hide | off]",
+     "what becomes of a model's reasoning before its answer",
+     "dim shows it dimmed, hide only says that the model thinks. on asks for reasoning where the "
+     "model leaves that to the\n"
+     "user; off asks the model not to think, as far as its template can. Counts from the next "
+     "answer "
+     "on."},
     {Command::kSet, "set", "", "[key [value]]", "shows or changes a setting, until power-off",
      "/cfg lists the keys. The short form /temp 0.2 is the same as /set temp 0.2. To keep a "
      "setting write it to repl.cfg."},

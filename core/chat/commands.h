@@ -13,6 +13,7 @@ enum class Command : u8 {
   kModel,
   kModelInfo,
   kSystem,
+  kThink,
   kSet,
   kCfg,
   kReset,

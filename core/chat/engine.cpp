@@ -16,6 +16,17 @@ bool is_out_of_memory(const Status& status) {
   return status.error().code == ErrorCode::kOutOfMemory;
 }
 
+Status hash_source(ByteSource& source, Span<u8> chunk, Sha256& sha) {
+  const u64 size = source.size();
+  for (u64 at = 0; at < size;) {
+    const Span<u8> part = chunk.first(static_cast<usize>(min_u64(chunk.size(), size - at)));
+    if (Status s = source.read(at, part); !s.ok()) return s;
+    sha.update(part);
+    at += part.size();
+  }
+  return {};
+}
+
 }  // namespace
 
 // A slot lives at the front of its own first range, so giving the ranges back ends it.
@@ -38,6 +49,7 @@ struct Engine::Slot {
   Str name;
   Str template_note;
   bool has_own_template = false;
+  bool template_is_broken = false;
   Sha256Digest file_hash;
   SessionParams session_params;
   u64 kv_bytes = 0;
@@ -127,7 +139,9 @@ Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const Engin
   Result<Str> kept_name = slot.meta.take_text(name, "model name");
   if (!kept_name.ok()) return kept_name.error();
   slot.name = kept_name.value();
-  Result<ModelFile> file = ModelFile::open(source, slot.meta);
+  OpenOptions open_options;
+  open_options.tokenizer = options.tokenizer;
+  Result<ModelFile> file = ModelFile::open(source, slot.meta, open_options);
   if (!file.ok()) return file.error();
   slot.file = file.value();
   Result<ModelConfig> config = read_config(slot.file);
@@ -160,17 +174,22 @@ Status Engine::read_template(Slot& slot) {
     }
     if (own.error().code == ErrorCode::kOutOfMemory) return own.error();
     slot.meta.rewind(mark);
-    char message[200];
-    TextBuffer<300> note;
-    note.print("the model's chat template can not be used ({}); using ChatML",
-               format_error(own.error(), message));
+    TextBuffer<320> note;
+    write_template_warning(note, own.error(), text.text, built_in_template(*slot.tokenizer));
+    slot.template_is_broken = true;
     Result<Str> kept = slot.meta.take_text(note.text(), "template note");
     if (!kept.ok()) return kept.error();
     slot.template_note = kept.value();
   } else {
-    slot.template_note = "the model brings no chat template; using ChatML";
+    TextBuffer<80> note;
+    note.print("the model brings no chat template; using {}",
+               built_in_template_name(built_in_template(*slot.tokenizer)));
+    Result<Str> kept = slot.meta.take_text(note.text(), "template note");
+    if (!kept.ok()) return kept.error();
+    slot.template_note = kept.value();
   }
-  Result<ChatTemplate*> built_in = ChatTemplate::parse(slot.meta, kChatMlTemplate);
+  Result<ChatTemplate*> built_in =
+      ChatTemplate::parse(slot.meta, built_in_template(*slot.tokenizer));
   if (!built_in.ok()) return built_in.error();
   slot.chat_template = built_in.value();
   return {};
@@ -217,7 +236,16 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
   Result<Span<u8>> chunk = slot.turn.take_raw(slot.plan.chunk_bytes, "load chunk");
   if (!chunk.ok()) return chunk.error();
   Sha256 sha(kernels_.sha256_blocks != nullptr ? kernels_.sha256_blocks : sha256_blocks_portable);
-  if (options.hash_file) sha.update(slot.file.header());
+  // Weights that are translated are not the bytes of the file, so it is hashed by itself.
+  const bool hash_apart = options.hash_file && slot.file.is_translated();
+  if (hash_apart) {
+    if (Status s = hash_source(source, chunk.value(), sha); !s.ok()) {
+      slot.turn.rewind(mark);
+      return s;
+    }
+  } else if (options.hash_file) {
+    sha.update(slot.file.header());
+  }
   ReadProgress progress;
   if (observer != nullptr) {
     progress.context = observer;
@@ -225,9 +253,9 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
       return static_cast<LoadObserver*>(context)->on_progress(n_done, n_total);
     };
   }
-  const Status status =
-      read_weights(slot.plan, slot.file,
-                   {source, workers_, chunk.value(), options.hash_file ? &sha : nullptr, progress});
+  Sha256* hash = options.hash_file && !hash_apart ? &sha : nullptr;
+  const Status status = read_weights(slot.plan, slot.file,
+                                     {slot.file.data(), workers_, chunk.value(), hash, progress});
   slot.turn.rewind(mark);
   if (!status.ok()) return status;
   if (options.hash_file) slot.file_hash = sha.finish();
@@ -246,6 +274,7 @@ const Tokenizer& Engine::tokenizer() const { return *slot_->tokenizer; }
 Session& Engine::session() { return *slot_->session; }
 const ChatTemplate& Engine::chat_template() const { return *slot_->chat_template; }
 bool Engine::has_own_template() const { return slot_->has_own_template; }
+bool Engine::template_is_broken() const { return slot_->template_is_broken; }
 Str Engine::template_note() const { return slot_->template_note; }
 const Sha256Digest& Engine::file_hash() const { return slot_->file_hash; }
 Arena& Engine::turn_arena() { return slot_->turn; }

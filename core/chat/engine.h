@@ -24,7 +24,8 @@ struct EngineOptions {
   u32 n_ctx = 0;  // 0: min(n_ctx_train, 4096), less where memory is short
   u32 n_batch = 32;
   KvType kv = KvType::kF16;
-  bool hash_file = true;  // SHA-256 of the whole file while it is read
+  bool hash_file = true;            // SHA-256 of the whole file while it is read
+  ByteSource* tokenizer = nullptr;  // of a llama2.c model; null: looked for beside it
 };
 
 // Told about the progress of a load.
@@ -63,10 +64,12 @@ class Engine {
   [[nodiscard]] const Model& model() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
   [[nodiscard]] Session& session();
-  // The model's own template, or the built-in ChatML where it has none or one that does not parse
-  // (template_note() says so).
+  // The model's own template, or a built-in one (chat_message.h) where it has none or one that does
+  // not parse (template_note() says so).
   [[nodiscard]] const ChatTemplate& chat_template() const;
   [[nodiscard]] bool has_own_template() const;
+  // True when the model brings a template that does not parse; template_note() says why.
+  [[nodiscard]] bool template_is_broken() const;
   [[nodiscard]] Str template_note() const;
   // SHA-256 of the file; all zero when hash_file was off.
   [[nodiscard]] const Sha256Digest& file_hash() const;

@@ -118,6 +118,10 @@ Status decode_loop(const Generator& with, const GenerateOptions& options, Genera
       stats.stop = StopReason::kContext;
       return {};
     }
+    if (sink.finished()) {
+      stats.stop = StopReason::kEndOfGeneration;
+      return {};
+    }
     if (options.max_tokens != 0 && stats.n_output >= options.max_tokens) {
       stats.stop = StopReason::kLength;
       return {};

@@ -46,6 +46,14 @@ class GenerateSink {
   // write_printable() (printable.h) may bring them to a terminal. False: no room for this text,
   // generation stops with kContext.
   [[nodiscard]] virtual bool on_text(Str utf8) = 0;
+  // The same for the model's reasoning, where something tells it apart from the answer: a
+  // Conversation does (think.h); generate() itself calls on_text() for everything.
+  [[nodiscard]] virtual bool on_reasoning(Str utf8) {
+    static_cast<void>(utf8);
+    return true;
+  }
+  // True: the text so far ends the answer, as an end token would. Asked after every token.
+  [[nodiscard]] virtual bool finished() { return false; }
 
  protected:
   ~GenerateSink() = default;

@@ -1,6 +1,8 @@
 // See model_catalog.h.
 #include "core/chat/model_catalog.h"
 
+#include "core/format/split.h"
+
 namespace lbm {
 namespace {
 
@@ -32,6 +34,14 @@ Str stem(Str name) {
     if (name[i - 1] == '.') return name.first(i - 1);
   }
   return name;
+}
+
+// "tokenizer.bin", "stories15M.tokenizer.bin"
+bool is_tokenizer(Str name) {
+  constexpr Str kName = "tokenizer.bin";
+  if (name.size() < kName.size()) return false;
+  const usize before = name.size() - kName.size();
+  return same_folded(name.from(before), kName) && (before == 0 || name[before - 1] == '.');
 }
 
 // How well a file answers to a name; a better match hides all worse ones.
@@ -69,6 +79,30 @@ Str file_kind(Str path) {
 void ModelCatalog::refresh(Volume& volume) {
   n_file_ = volume.list_models(storage_);
   if (n_file_ > storage_.size()) n_file_ = static_cast<u32>(storage_.size());
+  fold_parts();
+}
+
+// Only what can be chosen stays: of a split model its first part, with the size of all, and no
+// tokenizers of llama2.c.
+void ModelCatalog::fold_parts() {
+  const Span<FileEntry> files = storage_.first(n_file_);
+  for (FileEntry& file : files) {
+    PartName first;
+    if (!parse_part_name(file.name(), first) || first.number != 1) continue;
+    for (const FileEntry& other : files) {
+      PartName part;
+      if (other.volume != file.volume || !parse_part_name(other.name(), part)) continue;
+      if (part.number != 1 && part.count == first.count && same_folded(part.stem, first.stem))
+        file.size_bytes += other.size_bytes;
+    }
+  }
+  u32 n_kept = 0;
+  for (u32 i = 0; i < n_file_; ++i) {
+    PartName part;
+    const bool is_later_part = parse_part_name(files[i].name(), part) && part.number != 1;
+    if (!is_later_part && !is_tokenizer(leaf(files[i].name()))) files[n_kept++] = files[i];
+  }
+  n_file_ = n_kept;
 }
 
 Result<u32> ModelCatalog::resolve(Str name) const {

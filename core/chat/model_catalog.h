@@ -17,7 +17,7 @@ class ModelCatalog {
   // `storage` outlives the catalog; more files than it has room for are not listed.
   explicit ModelCatalog(Span<FileEntry> storage) : storage_(storage) {}
 
-  // Lists the files anew.
+  // Lists the files anew. A split model is one file: its first part, with the size of all.
   void refresh(Volume& volume);
   [[nodiscard]] u32 size() const { return n_file_; }
   [[nodiscard]] const FileEntry& at(u32 index) const { return storage_.first(n_file_)[index]; }
@@ -36,6 +36,8 @@ class ModelCatalog {
   [[nodiscard]] Totals totals() const;
 
  private:
+  void fold_parts();
+
   Span<FileEntry> storage_;
   u32 n_file_ = 0;
 };

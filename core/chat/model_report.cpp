@@ -27,7 +27,9 @@ class HeaderProbe {
       if (!range.ok()) return range.error();
       range_ = range.value();
       arena_ = new (PlaceAt{storage_}) Arena(range_);
-      Result<ModelFile> file = ModelFile::open(source, *arena_);
+      OpenOptions options;
+      options.without_tokenizer = true;
+      Result<ModelFile> file = ModelFile::open(source, *arena_, options);
       const bool is_short = !file.ok() && file.error().code == ErrorCode::kOutOfMemory;
       if (!is_short || n_byte >= kGiB || range_.size() < n_byte) return file;
       pages_.give_back(range_);
@@ -70,6 +72,11 @@ Status check_runnable(const ModelFile& file, Arena& arena) {
   return {};
 }
 
+// Keys and tensors that can be missing have no such ends.
+bool is_file_name(Str subject) {
+  return subject.ends_with(".gguf") || subject.ends_with(".GGUF") || subject.ends_with(".bin");
+}
+
 // A number of the architecture's own part of the metadata, or "?".
 void print_number(const ModelFile& file, const char* label, Str key, ConsolePrinter& out) {
   TextBuffer<128> full;
@@ -93,11 +100,12 @@ void report_model_file(ByteSource& source, Str label, Pages& pages, ConsolePrint
   }
   const ModelFile& file = opened.value();
   out.line("{}", label);
-  out.line(
-      "  format      gguf version {}, {} tensors, {} keys, {} bytes of header, {} bytes ({:.1} "
-      "MiB)",
-      file.version(), file.n_tensor(), file.n_meta(), file.data_offset(), file.file_size(),
-      mib(file.file_size()));
+  out.line("  format      {} version {}, {} tensors, {} keys, {} bytes ({:.1} MiB)",
+           file_format_name(file.format()), file.version(), file.n_tensor(), file.n_meta(),
+           file.file_size(), mib(file.file_size()));
+  for (const ModelPart& part : file.parts()) {
+    out.line("              {}, {:.1} MiB, {} tensors", part.name, mib(part.n_byte), part.n_tensor);
+  }
   out.line("  name        {}", text_or(file, "general.name", "-"));
   out.line("  arch        {}", text_or(file, "general.architecture", "-"));
   out.line("  license     {}", text_or(file, "general.license", "-"));
@@ -158,10 +166,14 @@ Str way_out(const Error& error, TextWriter& out) {
     case ErrorCode::kBadMagic:
     case ErrorCode::kBadEndian:
     case ErrorCode::kBadVersion:
-      return "only GGUF files, version 2 or 3, little-endian, are read; take the GGUF form of the "
-             "model";
-    case ErrorCode::kUnsupported:
+      return "GGUF (version 2 or 3), .slm and llama2.c models are read, all little-endian; take "
+             "the "
+             "GGUF form of the model, or make one with lbm convert on another machine";
     case ErrorCode::kMissing:
+      // A file that is not beside the model; the message names it.
+      if (is_file_name(error.subject_text())) return "copy all files of the model into one folder";
+      [[fallthrough]];
+    case ErrorCode::kUnsupported:
     case ErrorCode::kBadType:
       return out
           .print(

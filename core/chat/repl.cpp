@@ -7,6 +7,14 @@
 #include "core/chat/repl_state.h"
 
 namespace lbm {
+namespace {
+
+constexpr Str kDim = "\x1b[2m";
+constexpr Str kNotDim = "\x1b[22m";
+// A sign of life while reasoning is hidden: one dot for about so many tokens.
+constexpr u32 kReasoningPerDot = 32;
+
+}  // namespace
 
 Result<ReplExit> run_repl(ReplHost& host) {
   Result<Span<u8>> range = host.pages().take(Repl::kArenaBytes, "the prompt");
@@ -260,8 +268,37 @@ bool Repl::handle(Str line) {
 bool Repl::asked_to_stop(void* self) { return static_cast<Repl*>(self)->console_.take_interrupt(); }
 
 bool Repl::on_text(Str utf8) {
+  end_reasoning();
   out_.text(utf8);
   return true;
+}
+
+bool Repl::on_reasoning(Str utf8) {
+  const Str think = settings_.text(Setting::kThink);
+  const bool is_shown = think == "dim" || think == "on";
+  if (!in_reasoning_) {
+    in_reasoning_ = true;
+    n_reasoning_ = 0;
+    console_.write(kDim);
+    if (!is_shown) console_.write("(thinking ...");
+  }
+  if (is_shown) {
+    out_.text(utf8);
+  } else if (++n_reasoning_ % kReasoningPerDot == 0) {
+    console_.write(".");
+  }
+  return true;
+}
+
+// Back to the looks of an answer, on a line of its own.
+void Repl::end_reasoning() {
+  if (!in_reasoning_) return;
+  in_reasoning_ = false;
+  const Str think = settings_.text(Setting::kThink);
+  const bool is_shown = think == "dim" || think == "on";
+  if (!is_shown) console_.write(")");
+  console_.write(kNotDim);
+  console_.write(is_shown ? "\n\n" : "\n");
 }
 
 void Repl::answer(Str text) {
@@ -270,6 +307,10 @@ void Repl::answer(Str text) {
   seed_ = params.seed;
   sampler_->set_params(params);
   conversation_.set_now(host_.now());
+  const Str think = settings_.text(Setting::kThink);
+  conversation_.set_think(think == "on"    ? ThinkRequest::kAsk
+                          : think == "off" ? ThinkRequest::kAvoid
+                                           : ThinkRequest::kModel);
 
   GenerateOptions options;
   options.max_tokens = static_cast<u32>(settings_.integer(Setting::kMaxTokens));
@@ -283,7 +324,9 @@ void Repl::answer(Str text) {
   console_.write("AI: ");
   const Result<GenerateStats> stats = conversation_.say(with, engine_->chat_template(), text,
                                                         options, *this, {asked_to_stop, this});
+  end_reasoning();
   console_.write("\n");
+  print_note();
   if (stats.ok()) {
     stats_ = stats.value();
     has_stats_ = true;
@@ -291,6 +334,11 @@ void Repl::answer(Str text) {
   } else {
     report_failure(stats.error());
   }
+}
+
+void Repl::print_note() {
+  const Str note = conversation_.take_note();
+  if (!note.empty()) out_.line("[template] WARNING: {}", note);
 }
 
 void Repl::report_answer() {

@@ -49,6 +49,7 @@ bool Repl::run_command(const CommandInfo& command, Str args) {
     case Command::kModel: switch_model(args); return true;
     case Command::kModelInfo: model_info(args); return true;
     case Command::kSystem: system_prompt(args); return true;
+    case Command::kThink: think(args); return true;
     case Command::kSet: set(args); return true;
     case Command::kCfg: show_settings(args); return true;
     case Command::kReset:
@@ -182,6 +183,19 @@ void Repl::system_prompt(Str args) {
     return;
   }
   set_value("system", args == "off" ? Str("\"\"") : args);
+}
+
+void Repl::think(Str args) {
+  if (args.empty()) {
+    show_setting(Setting::kThink);
+    return;
+  }
+  set_value("think", args);
+  const Str now = settings_.text(Setting::kThink);
+  if (!engine_->loaded() || now == "dim" || now == "hide") return;
+  if (has_think_switch(engine_->chat_template().source())) return;
+  out_.line("note: the template of this model has no switch for thinking{}",
+            now == "off" ? "; should it think all the same, that is hidden" : "");
 }
 
 void Repl::set(Str args) {

@@ -248,8 +248,14 @@ void Repl::print_model_line() {
   out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}",
             session.n_ctx(), config.n_ctx_train, kv_type_name(session.kv_type()),
             mib(engine_->kv_bytes()), mib(engine_->weight_bytes()),
-            engine_->has_own_template() ? "its own" : "ChatML");
-  if (!engine_->template_note().empty()) out_.line("  note: {}", engine_->template_note());
+            engine_->has_own_template()
+                ? Str("its own")
+                : built_in_template_name(engine_->chat_template().source()));
+  if (engine_->template_is_broken()) {
+    out_.line("[template] WARNING: {}", engine_->template_note());
+  } else if (!engine_->template_note().empty()) {
+    out_.line("  note: {}", engine_->template_note());
+  }
   if (!(engine_->file_hash() == Sha256Digest()))
     out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
 }

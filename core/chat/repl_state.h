@@ -54,6 +54,9 @@ class Repl final : private ConfigObserver, private GenerateSink {
   [[nodiscard]] bool handle(Str line);
   void answer(Str text);
   bool on_text(Str utf8) override;
+  bool on_reasoning(Str utf8) override;
+  void end_reasoning();
+  void print_note();
   void report_answer();
   void report_failure(const Error& error);
   void print_stats_line();
@@ -77,6 +80,7 @@ class Repl final : private ConfigObserver, private GenerateSink {
   void switch_model(Str args);
   void model_info(Str args);
   void system_prompt(Str args);
+  void think(Str args);
   void set(Str args);
   void set_value(Str key, Str value);
   void show_settings(Str key);
@@ -108,6 +112,8 @@ class Repl final : private ConfigObserver, private GenerateSink {
   bool has_stats_ = false;
   GenerateStats stats_;
   u64 seed_ = 0;  // of the last answer
+  bool in_reasoning_ = false;
+  u32 n_reasoning_ = 0;  // pieces of it so far
   ReplExit exit_ = ReplExit::kQuit;
 };
 

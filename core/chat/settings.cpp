@@ -55,6 +55,10 @@ constexpr SettingInfo kTable[kSettingCount] = {
      kMaxU32, "512", "", "most tokens of an answer; 0: until the context is full"},
     {Setting::kSystem, "system", "system_prompt", SettingType::kText, SettingWhen::kAnswer, 0,
      Settings::kMaxTextBytes, "", "", "system prompt; \\n in quotes is a new line"},
+    {Setting::kThink, "think", "thinking reasoning", SettingType::kChoice, SettingWhen::kAnswer, 0,
+     0, "dim", "dim on hide off",
+     "reasoning before an answer: dim shows it; on asks for it too, where the model leaves that to "
+     "the user; hide shows only that the model thinks; off asks the model not to"},
     {Setting::kStats, "stats", "", SettingType::kFlag, SettingWhen::kAnswer, 0, 1, "1", "",
      "one line of statistics after each answer"},
     {Setting::kDigest, "digest", "", SettingType::kFlag, SettingWhen::kAnswer, 0, 1, "0", "",

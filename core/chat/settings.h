@@ -37,6 +37,7 @@ enum class Setting : u8 {
   kMaxTokens,
   // chat
   kSystem,
+  kThink,
   kStats,
   kDigest,
   kVerbose,

@@ -26,21 +26,43 @@ bool normalize(TemplateBudget& budget, Str source, Str* out) {
   return true;
 }
 
-u64 line_of(Str source, u64 offset) {
-  u64 line = 1;
-  for (usize i = 0; i < source.size() && i < offset; ++i) line += source[i] == '\n' ? 1u : 0u;
-  return line;
-}
-
 // The recorded error, with its line where it has no number of its own.
 Error located(const TemplateBudget& budget, Str source) {
   Error error = budget.error();
   if (!error.has_value && error.offset != Error::kNoOffset)
-    error.with(line_of(source, error.offset));
+    error.with(template_place(source, error.offset).line);
   return error;
 }
 
 }  // namespace
+
+TemplatePlace template_place(Str source, u64 offset) {
+  TemplatePlace place;
+  u64 n_seen = 0;
+  for (usize i = 0; i < source.size() && n_seen < offset; ++i) {
+    if (source[i] == '\r' && i + 1 < source.size() && source[i + 1] == '\n') continue;
+    ++n_seen;
+    const bool line_end = source[i] == '\n' || source[i] == '\r';
+    place.line += line_end ? 1u : 0u;
+    place.column = line_end ? 1 : place.column + 1;
+  }
+  return place;
+}
+
+void write_template_error(TextWriter& out, const Error& error, Str source) {
+  const Str what = error.what;
+  if (error.subject_size != 0) out.print("{}: ", error.subject_text());
+  out.append(what);
+  if (error.offset != Error::kNoOffset) {
+    const TemplatePlace place = template_place(source, error.offset);
+    // Errors that have no number of their own end in "line", for the line as their number.
+    out.print("{} {}, column {}", what.ends_with(", line") ? "" : ", line", place.line,
+              place.column);
+  }
+  out.print(" [{}]", error_code_name(error.code));
+}
+
+Str ChatTemplate::source() const { return syntax_->source; }
 
 Result<ChatTemplate*> ChatTemplate::parse(Arena& arena, Str source) {
   if (source.size() > kMaxSourceBytes) {

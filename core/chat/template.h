@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/base/arena.h"
+#include "core/base/fmt.h"
 #include "core/base/result.h"
 #include "core/base/span.h"
 #include "core/chat/template_value.h"
@@ -22,6 +23,17 @@ struct TemplateLimits {
 };
 
 struct TemplateSyntax;
+
+// Where in a template a byte stands, both from 1; columns count bytes.
+struct TemplatePlace {
+  u64 line = 1;
+  u64 column = 1;
+};
+// `offset` is the one of an Error of parse() or render(), which counts a line end as one byte
+// however `source` spells it.
+[[nodiscard]] TemplatePlace template_place(Str source, u64 offset);
+// "no such filter frobnicate, line 3, column 14 [unsupported]"
+void write_template_error(TextWriter& out, const Error& error, Str source);
 
 class ChatTemplate {
  public:
@@ -47,6 +59,9 @@ class ChatTemplate {
   [[nodiscard]] Result<Span<const TextSegment>> render(const TemplateMap& globals,
                                                        const TemplateLimits& limits, Arena& scratch,
                                                        Str* exception) const;
+
+  // The text that was parsed, with '\n' for every line end.
+  [[nodiscard]] Str source() const;
 
  private:
   const TemplateSyntax* syntax_ = nullptr;

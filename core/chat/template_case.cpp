@@ -35,8 +35,6 @@ struct OneWay {
   u16 to;
 };
 constexpr OneWay kUpperOnly[] = {{0xB5, 0x39C}, {0x131, 'I'}, {0x17F, 'S'}, {0x3C2, 0x3A3}};
-constexpr u32 kCapitalSharpS = 0x1E9E;
-constexpr u32 kSharpS = 0xDF;
 
 }  // namespace
 
@@ -49,17 +47,6 @@ u32 to_upper(u32 codepoint) {
   }
   for (const OneWay& pair : kUpperOnly) {
     if (codepoint == pair.from) return pair.to;
-  }
-  return codepoint;
-}
-
-u32 to_lower(u32 codepoint) {
-  if (codepoint == kCapitalSharpS) return kSharpS;
-  for (const CaseRange& range : kCaseRanges) {
-    const i32 lower = static_cast<i32>(codepoint) - range.delta;
-    if (lower >= range.first && lower <= range.last && (lower - range.first) % range.step == 0) {
-      return static_cast<u32>(lower);
-    }
   }
   return codepoint;
 }

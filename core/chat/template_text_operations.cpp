@@ -1,4 +1,5 @@
 // Operations on text that filters and methods share. Every character keeps its origin.
+#include "core/base/unicode_normalize.h"
 #include "core/base/utf8.h"
 #include "core/chat/template_access.h"
 #include "core/chat/template_builtins.h"

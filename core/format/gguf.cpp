@@ -16,29 +16,6 @@ constexpr u32 kVersionMax = 3;
 constexpr u64 kFirstChunkBytes = 64 * kKiB;
 constexpr u64 kMaxChunkBytes = 1 * kMiB;
 
-// What people hand to a model loader by mistake, by its first bytes.
-struct KnownFile {
-  Str start;
-  const char* what;
-};
-constexpr KnownFile kKnownFiles[] = {
-    {"<!", "not a model but a web page; the download went wrong"},
-    {"<h", "not a model but a web page; the download went wrong"},
-    {"vers", "not a model but a Git LFS pointer; fetch the file it points to"},
-    {"PK\x03\x04", "not a GGUF file but a zip archive or PyTorch checkpoint; convert it to GGUF"},
-    {"lmgg", "an old ggml file; convert the model to GGUF again"},
-    {"fmgg", "an old ggmf file; convert the model to GGUF again"},
-    {"tjgg", "an old ggjt file; convert the model to GGUF again"},
-    {"algg", "a LoRA adapter in an old ggml format, not a model"},
-};
-
-const char* describe_start(Str head) {
-  for (const KnownFile& known : kKnownFiles) {
-    if (head.starts_with(known.start)) return known.what;
-  }
-  return "not a GGUF file: it does not start with GGUF";
-}
-
 }  // namespace
 
 Result<ModelFile> GgufReader::read() {
@@ -62,6 +39,9 @@ Result<ModelFile> GgufReader::read() {
 
   ModelFile file;
   file.metadata_ = loaded_;
+  file.tensor_table_ = loaded_;
+  file.header_ = loaded_;
+  file.data_ = &source_;
   file.metas_ = metas_;
   file.tensors_ = tensors_;
   file.file_size_ = file_size_;
@@ -110,7 +90,8 @@ Status GgufReader::check_magic(Span<const u8> head) const {
   if (is_swapped && (magic == "GGUF" || magic == "FUGG")) {
     return fail(ErrorCode::kBadEndian, "a big-endian GGUF file; convert it to little-endian").at(4);
   }
-  if (!(magic == "GGUF")) return fail(ErrorCode::kBadMagic, describe_start(Str(head))).at(0);
+  if (!(magic == "GGUF"))
+    return fail(ErrorCode::kBadMagic, "not a GGUF file: it does not start with GGUF").at(0);
   if (!in.ok()) return {};  // read_header() reports the missing rest
   if (version == 1) {
     return fail(ErrorCode::kBadVersion, "GGUF version 1 is obsolete; convert the model again")

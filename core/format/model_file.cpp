@@ -156,11 +156,13 @@ Str StringCursor::next() {
   return text;
 }
 
-Result<ModelFile> ModelFile::open(ByteSource& source, Arena& arena) {
-  const Arena::Mark mark = arena.mark();
-  Result<ModelFile> file = GgufReader(source, arena).read();
-  if (!file.ok()) arena.rewind(mark);
-  return file;
+Str file_format_name(FileFormat format) {
+  switch (format) {
+    case FileFormat::kGguf: return "GGUF";
+    case FileFormat::kSlm: return "SLM1";
+    case FileFormat::kLlama2c: return "llama2.c";
+  }
+  return "unknown";
 }
 
 // ---- metadata
@@ -259,7 +261,7 @@ Result<bool> ModelFile::get_bool_or(Str key, bool fallback) const {
 TensorInfo ModelFile::tensor(u32 index) const {
   LBM_CHECK(index < tensors_.size());
   const u32 start = tensors_.position(index);
-  ByteReader in(metadata_.slice(start, tensors_.position(index + 1) - start));
+  ByteReader in(tensor_table_.slice(start, tensors_.position(index + 1) - start));
   TensorInfo out;
   const u64 name_bytes = in.read_u64();
   out.name = in.read_text(name_bytes);

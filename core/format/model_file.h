@@ -3,9 +3,10 @@
 //
 // This is the border. Behind it every length, count, offset and name is known to be consistent with
 // the size of the file, so readers of metadata look things up but never bounds-check. Other formats
-// than GGUF synthesize the same metadata.
+// than GGUF synthesize the same metadata (core/format/header_builder.h), and the parts of a split
+// model become one (core/format/split.h).
 //
-// Limits: docs/formats/gguf.md. They stand once, in core/format/limits.h.
+// Limits: docs/formats/. They stand once, in core/format/limits.h.
 #pragma once
 
 #include "core/base/arena.h"
@@ -89,21 +90,55 @@ struct TensorInfo {
   [[nodiscard]] u64 n_element() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
 };
 
+enum class FileFormat : u8 { kGguf, kSlm, kLlama2c };
+// "GGUF", "SLM1", "llama2.c"
+[[nodiscard]] Str file_format_name(FileFormat format);
+
+// One file of a model that was split.
+struct ModelPart {
+  Str name;        // of the file; empty where the source has none
+  u64 offset = 0;  // of its first byte in data()
+  u64 n_byte = 0;
+  u32 n_tensor = 0;
+};
+
+struct OpenOptions {
+  // The tokenizer of a llama2.c model; null: looked for beside the model.
+  ByteSource* tokenizer = nullptr;
+  // Whether a llama2.c model may lack its tokenizer: to inspect it, not to run it.
+  bool without_tokenizer = false;
+};
+
 class ModelFile {
  public:
-  // Reads and checks the header, the metadata and the tensor table of a GGUF file. Everything that
-  // the ModelFile refers to is taken from `arena`, which must outlive it. On failure the arena is
-  // rewound to where it was.
-  // Errors: see docs/formats/gguf.md; each names the key or tensor and the byte offset.
-  [[nodiscard]] static Result<ModelFile> open(ByteSource& source, Arena& arena);
+  // Recognises the format by the content, then reads and checks header, metadata and tensor table:
+  // GGUF (any part of a split model; the others are found beside it), .slm, llama2.c. Everything
+  // that the ModelFile refers to is taken from `arena`, which must outlive it, as must `source`. On
+  // failure the arena is rewound to where it was.
+  // Errors: see docs/formats/; each names the key, tensor or part and the byte offset.
+  [[nodiscard]] static Result<ModelFile> open(ByteSource& source, Arena& arena,
+                                              const OpenOptions& options = {});
 
+  [[nodiscard]] FileFormat format() const { return format_; }
   [[nodiscard]] u32 version() const { return version_; }
+  // Bytes of the file, of all its parts together.
   [[nodiscard]] u64 file_size() const { return file_size_; }
   [[nodiscard]] u64 alignment() const { return alignment_; }
-  // Where tensor data begins; beyond the end of a file without tensors that was not padded.
+  // Where tensor data begins; beyond the end of a file without tensors that was not padded. 0 where
+  // TensorInfo::file_offset does not count from one place.
   [[nodiscard]] u64 data_offset() const { return data_offset_; }
-  // The bytes of the file from its start to the end of the tensor table.
-  [[nodiscard]] Span<const u8> header() const { return metadata_; }
+
+  // The bytes in which TensorInfo::file_offset counts: the file, its parts one after the other, or
+  // what is_translated() says.
+  [[nodiscard]] ByteSource& data() const { return *data_; }
+  // True where data() is not the file as it stands but its weights in the layout of GGUF. The file
+  // is then hashed apart from reading weights.
+  [[nodiscard]] bool is_translated() const { return is_translated_; }
+  // The start of data() as far as it was read and checked already (a GGUF file up to the end of its
+  // tensor table); empty where that is nothing.
+  [[nodiscard]] Span<const u8> header() const { return header_; }
+  // The files of a split model in order; empty for one file.
+  [[nodiscard]] Span<const ModelPart> parts() const { return parts_; }
 
   [[nodiscard]] u32 n_meta() const { return metas_.size(); }
   [[nodiscard]] Str meta_key(u32 index) const;
@@ -132,14 +167,22 @@ class ModelFile {
 
  private:
   friend class GgufReader;
+  friend class HeaderBuilder;
+  friend class SplitReader;
 
-  Span<const u8> metadata_;  // the file from byte 0 up to the end of the tensor table
+  Span<const u8> metadata_;      // holds the entries of metas_
+  Span<const u8> tensor_table_;  // holds the entries of tensors_
+  Span<const u8> header_;
   NameTable metas_;
   NameTable tensors_;
+  Span<const ModelPart> parts_;
+  ByteSource* data_ = nullptr;
   u64 file_size_ = 0;
   u64 alignment_ = 32;
   u64 data_offset_ = 0;
   u32 version_ = 0;
+  FileFormat format_ = FileFormat::kGguf;
+  bool is_translated_ = false;
 };
 
 }  // namespace lbm

@@ -31,6 +31,8 @@ void for_each_rows(Activations& a, const ModelConfig& c, u32 n_batch, Visit visi
     visit(a.recurrent_in, c.delta_net.n_channel(), n_batch);
     visit(a.recurrent_gate, c.delta_net.n_value(), n_batch);
     visit(a.recurrent_out, c.delta_net.n_value(), n_batch);
+    if (c.delta_net.grouped)
+      visit(a.recurrent_mixed, c.delta_net.n_channel() + c.delta_net.n_value(), n_batch);
     visit(a.head_gates, 4 * Activations::head_gate_stride(c), n_batch);
   }
   visit(a.logits, c.n_vocab, Activations::n_logit_row(c, n_batch));

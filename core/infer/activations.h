@@ -48,6 +48,7 @@ struct Activations {
   ActivationRows recurrent_in;           // [n_embd] x, or [n_channel] queries, keys and values
   ActivationRows recurrent_gate;         // [n_embd] b, or [n_value_head * value_dim]
   ActivationRows recurrent_out;          // [n_embd] c and the result, or the same of value heads
+  ActivationRows recurrent_mixed;        // both of a delta net, as early files hold them
   ActivationRows head_gates;             // [4][head_gate_stride]: two as the projections give them,
                                          // then beta and decay
   ActivationRows logits;                 // [n_logit_row][n_vocab]

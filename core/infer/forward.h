@@ -87,6 +87,8 @@ class Forward {
   void short_conv_block(u32 layer);
   void delta_net_block(u32 layer);
   void convolve(u32 layer, const Matrix& taps, const Convolution& with);
+  void project_delta_net(const DeltaNetWeights& weights, const ActivationRows& input);
+  void separate_mixed(u32 token);
   void prepare_delta_net(const DeltaNetWeights& weights, u32 token);
   void run_delta_net(u32 layer, u32 head);
   void check_finite(const f32* row, u32 n);

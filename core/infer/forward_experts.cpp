@@ -21,10 +21,12 @@ const FfnWeights& ffn_of(const LayerWeights& w, const ExpertGroup& group) {
   return group.expert < w.experts.size() ? w.experts[group.expert] : w.shared;
 }
 
+// Mostly the experts are parts of the same tensors, but each may have its own type.
 bool reads_quantized(const LayerWeights& w) {
-  const FfnWeights& any = w.experts[0];  // the experts are parts of the same tensors
-  return is_quantized(w.router) || is_quantized(any.gate) || is_quantized(any.up) ||
-         is_quantized(w.shared.gate) || is_quantized(w.shared.up);
+  bool any = is_quantized(w.router) || is_quantized(w.shared.gate) || is_quantized(w.shared.up);
+  for (usize i = 0; i < w.experts.size() && !any; ++i)
+    any = is_quantized(w.experts[i].gate) || is_quantized(w.experts[i].up);
+  return any;
 }
 
 // Calls f(group, matrix, output) for every matrix of the stage, in order.

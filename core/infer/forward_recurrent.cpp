@@ -39,22 +39,14 @@ void Forward::short_conv_block(u32 layer) {
 void Forward::delta_net_block(u32 layer) {
   const DeltaNetWeights& w = model_.weights.layers[layer].delta_net;
   const DeltaNetConfig& net = model_.config.delta_net;
-  const bool quantized = is_quantized(w.qkv) || is_quantized(w.gate) || is_quantized(w.beta) ||
-                         is_quantized(w.alpha) || is_quantized(w.beta_alpha);
+  const bool quantized = is_quantized(w.qkv) || is_quantized(w.gate) || is_quantized(w.mixed) ||
+                         is_quantized(w.beta) || is_quantized(w.alpha) ||
+                         is_quantized(w.beta_alpha);
   const ActivationRows& input = block_input(model_.weights.layers[layer].attn_norm, quantized);
   trace(layer, "attn_norm", input, model_.config.n_embd);
   const ActivationRows& qkv = buffers_.recurrent_in;
   const ActivationRows& out = buffers_.recurrent_out;
-  const ActivationRows& gates = buffers_.head_gates;
-  const ActivationRows alpha = {gates.data + Activations::head_gate_stride(model_.config),
-                                gates.stride};
-  if (net.grouped) {
-    multiply({{&w.qkv, &w.gate, &w.beta_alpha}, {&qkv, &buffers_.recurrent_gate, &gates}, 3},
-             input);
-  } else {
-    multiply({{&w.qkv, &w.gate}, {&qkv, &buffers_.recurrent_gate}, 2}, input);
-    multiply({{&w.beta, &w.alpha}, {&gates, &alpha}, 2}, input);
-  }
+  project_delta_net(w, input);
   convolve(layer, w.taps, {nullptr, nullptr, qkv.data, true});
   trace(layer, "conv", qkv, net.n_channel());
   parallel(workers_, n_token_, [&](u32 token) { prepare_delta_net(w, token); });
@@ -63,6 +55,43 @@ void Forward::delta_net_block(u32 layer) {
   trace(layer, "delta_net", out, net.n_value());
   if (is_quantized(w.out)) quantize(out, net.n_value());
   multiply({{&w.out}, {&buffers_.delta}, 1}, out);
+}
+
+void Forward::project_delta_net(const DeltaNetWeights& w, const ActivationRows& input) {
+  const ActivationRows& qkv = buffers_.recurrent_in;
+  const ActivationRows& gate = buffers_.recurrent_gate;
+  const ActivationRows& heads = buffers_.head_gates;
+  if (w.mixed.present()) {
+    multiply({{&w.mixed, &w.beta_alpha}, {&buffers_.recurrent_mixed, &heads}, 2}, input);
+    parallel(workers_, n_token_, [&](u32 token) { separate_mixed(token); });
+    return;
+  }
+  if (w.beta_alpha.present()) {
+    multiply({{&w.qkv, &w.gate, &w.beta_alpha}, {&qkv, &gate, &heads}, 3}, input);
+    return;
+  }
+  const ActivationRows alpha = {heads.data + Activations::head_gate_stride(model_.config),
+                                heads.stride};
+  multiply({{&w.qkv, &w.gate}, {&qkv, &gate}, 2}, input);
+  multiply({{&w.beta, &w.alpha}, {&heads, &alpha}, 2}, input);
+}
+
+// From key head by key head to all queries, all keys, all values; and all gates.
+void Forward::separate_mixed(u32 token) {
+  const DeltaNetConfig& net = model_.config.delta_net;
+  const u32 n_value = net.n_value() / net.n_key_head;
+  const f32* from = buffers_.recurrent_mixed.row(token);
+  f32* const in = buffers_.recurrent_in.row(token);
+  for (u32 head = 0; head < net.n_key_head; ++head) {
+    const auto take = [&](f32* to, u32 n) {
+      __builtin_memcpy(to, from, n * sizeof(f32));
+      from += n;
+    };
+    take(in + head * net.key_dim, net.key_dim);
+    take(in + net.n_key() + head * net.key_dim, net.key_dim);
+    take(in + 2 * net.n_key() + head * n_value, n_value);
+    take(buffers_.recurrent_gate.row(token) + head * n_value, n_value);
+  }
 }
 
 // The convolution of all channels of recurrent_in; cores share out the channels, 16 at a time.
@@ -82,6 +111,7 @@ void Forward::convolve(u32 layer, const Matrix& taps, const Convolution& with) {
     for (u32 token = 0; token < n_token_; ++token)
       check_finite(with.out + token * buffers_.recurrent_in.stride + begin, end - begin);
   });
+  end_part(ForwardPart::kAttention);
 }
 
 // An infinite input of a convolution, or element of a state, makes what it gives infinite or NaN,

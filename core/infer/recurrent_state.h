@@ -9,7 +9,8 @@
 // checkpoint is a slot that is not written again: nothing is copied, and a batch that fails or is
 // stopped half-way has harmed nothing. Single tokens (decoding) change their slot in place.
 // What is kept:
-//   - the state at every mark(), the beginning of a turn: for undo, and for another question;
+//   - the state at every mark(), the beginning of a turn: for undo, and for another question; and
+//     where a session went back to;
 //   - the state before the newest batch of several tokens: the last batch of a prompt, for another
 //     answer, or for a template that changes what it says of the answer (think blocks).
 // A new state takes a slot that is free, else the one of the batch before in the same turn, else

@@ -110,15 +110,18 @@ void Session::end_batch(bool ok) {
   }
 }
 
-// Brings the recurrent state to n_past(), from where a rewind or a failure left it.
+// Brings the recurrent state to n_past(), from where a rewind or a failure left it. Who went back
+// to a position may do so again (another answer to the same question): it becomes a checkpoint.
 Status Session::catch_up(Interrupt interrupt) {
   RecurrentState& state = forward_.recurrent();
-  while (state.present() && state.pos() < n_past_) {
+  if (!state.present() || state.pos() == n_past_) return {};
+  while (state.pos() < n_past_) {
     const u32 n = min_u32(n_batch_, n_past_ - state.pos());
     const Status status = run_batch(tokens_.slice(state.pos(), n), state.pos(), interrupt);
     if (!status.ok()) return status;
     end_batch(true);
   }
+  state.mark();
   return {};
 }
 

@@ -76,8 +76,8 @@ void add_recurrent(const LayerWeights& layer, const ModelConfig& c, MatrixSum& s
   const Matrix* const conv_matrices[] = {&conv.in_b, &conv.in_c, &conv.in_x, &conv.taps, &conv.out};
   for (const Matrix* matrix : conv_matrices) sum.add(*matrix);
   const DeltaNetWeights& net = layer.delta_net;
-  const Matrix* const net_matrices[] = {&net.qkv,        &net.gate, &net.beta, &net.alpha,
-                                        &net.beta_alpha, &net.taps, &net.out};
+  const Matrix* const net_matrices[] = {&net.qkv,   &net.gate,       &net.mixed, &net.beta,
+                                        &net.alpha, &net.beta_alpha, &net.taps,  &net.out};
   for (const Matrix* matrix : net_matrices) sum.add(*matrix);
   add_vector(net.decay_bias, c.delta_net.n_value_head, cost);
   add_vector(net.decay_rate, c.delta_net.n_value_head, cost);

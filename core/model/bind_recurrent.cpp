@@ -28,8 +28,12 @@ void bind_delta_net(WeightBinder& binder, const ModelConfig& c, u32 index,
   LayerName name(index);
   const DeltaNetConfig& net = c.delta_net;
   const u32 n_head = net.n_value_head;
-  binder.matrix(name("attn_qkv.weight"), c.n_embd, net.n_channel(), weights.qkv);
-  binder.matrix(name("attn_gate.weight"), c.n_embd, net.n_value(), weights.gate);
+  if (net.grouped && binder.has(name("ssm_in.weight"))) {
+    binder.matrix(name("ssm_in.weight"), c.n_embd, net.n_channel() + net.n_value(), weights.mixed);
+  } else {
+    binder.matrix(name("attn_qkv.weight"), c.n_embd, net.n_channel(), weights.qkv);
+    binder.matrix(name("attn_gate.weight"), c.n_embd, net.n_value(), weights.gate);
+  }
   if (net.grouped) {
     binder.matrix(name("ssm_ba.weight"), c.n_embd, 2 * n_head, weights.beta_alpha);
   } else {

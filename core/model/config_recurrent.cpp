@@ -36,7 +36,7 @@ void read_delta_net(ConfigReader& reader, const Family& family, DeltaNetConfig& 
   const u32 inner = reader.required("ssm.inner_size", 1, kMaxInner);
   config.value_dim = inner / config.n_value_head;
   config.grouped = family.delta_net_grouped;
-  if (config.value_dim == 0 || inner % config.n_value_head != 0) {
+  if (inner % config.n_value_head != 0) {
     reader.refuse(ErrorCode::kMismatch, "must be a multiple of ssm.time_step_rank",
                   "ssm.inner_size", inner, config.n_value_head);
   } else if (config.value_dim > kMaxHeadDim) {

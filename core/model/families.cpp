@@ -11,7 +11,7 @@ constexpr Presence kMust = Presence::kMust;
 // What llama does is the default of every column, so a row says only how a family differs.
 constexpr Family kFamilies[] = {
     {.architecture = "llama"},
-    {.architecture = "qwen2", .rope = kHalves},
+    {.architecture = "qwen2", .rope = kHalves, .output_bias = kMay},
     {.architecture = "qwen3", .rope = kHalves, .qk_norm = QkNorm::kPerHead},
     {.architecture = "gemma",
      .rope = kHalves,
@@ -143,6 +143,10 @@ constexpr Family kFamilies[] = {
      .norm_bias = kMust,
      .activation = Activation::kReluSquared,
      .gated = false},
+    {.architecture = "qwen2moe",
+     .rope = kHalves,
+     .experts_normalised = false,
+     .experts_split_n_ff = true},
     {.architecture = "qwen3moe",
      .rope = kHalves,
      .qk_norm = QkNorm::kPerHead,
@@ -204,8 +208,8 @@ Span<const Family> families() { return kFamilies; }
 Str supported_architectures() {
   return "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi2, phi3, smollm3, granite, olmo2, "
          "stablelm, starcoder2, exaone4, minicpm, ernie4_5, hunyuan-dense, seed_oss, glm4, gpt2, "
-         "gptneox, falcon, command-r, cohere2, nemotron, granitemoe, qwen3moe, olmoe, gpt-oss, "
-         "lfm2, lfm2moe, qwen35, qwen3next";
+         "gptneox, falcon, command-r, cohere2, nemotron, granitemoe, qwen2moe, qwen3moe, olmoe, "
+         "gpt-oss, lfm2, lfm2moe, qwen35, qwen3next";
 }
 
 }  // namespace lbm

@@ -21,6 +21,8 @@ struct ShortConvWeights {
 struct DeltaNetWeights {
   Matrix qkv;                       // [n_channel][n_embd]
   Matrix gate;                      // [n_value_head * value_dim][n_embd]
+  Matrix mixed;                     // or, in early files of qwen3next, both: for each key head its
+                                    // query, its key, values and gates of its value heads
   Matrix beta, alpha;               // [n_value_head][n_embd] each; or, in files of qwen3next,
   Matrix beta_alpha;                // [2 * n_value_head][n_embd]: for each key head the rows of its
                                     // value heads, beta then alpha

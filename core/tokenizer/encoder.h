@@ -25,6 +25,9 @@ class Encoder {
     ++n_out_;
   }
 
+  // Ids that a text of n bytes has at most, BOS and EOS included.
+  [[nodiscard]] static u64 max_ids(const Tokenizer::Impl& model, u64 n_byte);
+
   // The number of ids. Errors: kLimit  there were more than `out` holds.
   [[nodiscard]] Result<u32> finish() const;
 
@@ -32,16 +35,30 @@ class Encoder {
   [[nodiscard]] Status encode_joined(Str text, Span<const TextSegment> segments);
   // Text without special tokens.
   [[nodiscard]] Status encode_plain(Str text);
-  [[nodiscard]] Status encode_words(Str text);
-  [[nodiscard]] Status encode_pieces(Str text);
+  [[nodiscard]] Status encode_words(Str text);    // BPE
+  [[nodiscard]] Status encode_pieces(Str text);   // SentencePiece
+  [[nodiscard]] Status encode_unigram(Str text);  // encoder_index.cpp
+  void emit_cuts(Str text, Span<UnigramCut> cuts);
+  [[nodiscard]] Status encode_wordpiece(Str text);  // encoder_index.cpp
+  // Whether `text`, which begins with a space or not, gets one in front.
+  [[nodiscard]] bool wants_space(bool begins_with_space) const;
+  // `text` with the space in front where the model wants one, and spaces as the vocabulary spells
+  // them.
+  [[nodiscard]] Result<Str> spell_spaces(Str text);
   [[nodiscard]] Status take_work_memory(usize n_symbol);
   void encode_word(Str word);
   [[nodiscard]] u32 find_word(Str word);
+  // One symbol for each byte; for each character of `text`. Return how many.
+  [[nodiscard]] u32 take_bytes(Str word);
+  [[nodiscard]] u32 take_characters(Str text);
+  // What no piece spells.
+  void emit_bytes(Str bytes);
 
   const Tokenizer::Impl& model_;
   Span<u32> out_;
   Arena& scratch_;
   u32 n_out_ = 0;
+  bool at_start_ = true;  // of the text, with nothing before
   Span<Symbol> symbols_;
   Span<u64> heap_;
   Span<char> spelling_;  // of a word in the byte-level alphabet

@@ -35,6 +35,16 @@ class Reader {
     return {c.codepoint, bit(char_info(c.codepoint).char_class), c.n_byte};
   }
 
+  // The character that ends at `position`; of no class at the start.
+  [[nodiscard]] Char before(u32 position) const {
+    if (position == 0) return {~u32{0}, 0, 0};
+    u32 start = position - 1;
+    while (start > 0 && position - start < 4 && (static_cast<u8>(text_[start]) & 0xC0) == 0x80)
+      --start;
+    const Char c = at(start);
+    return start + c.n_byte == position ? c : at(position - 1);
+  }
+
   // The end of the run of characters of `classes` that starts at `position`.
   [[nodiscard]] u32 skip(u32 position, u32 classes) const {
     for (Char c = at(position); (c.classes & classes) != 0; c = at(position)) position += c.n_byte;
@@ -71,12 +81,47 @@ u32 match_contraction(const Reader& text, u32 position, WordRule::Contractions k
   return second == (first == 'l' ? 'l' : 'e') ? position + 3 : position;
 }
 
+bool in_ranges(Span<const CodepointRange> ranges, u32 codepoint) {
+  usize low = 0;
+  usize high = ranges.size();
+  while (low < high) {
+    const usize middle = (low + high) / 2;
+    if (ranges[middle].last < codepoint) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < ranges.size() && ranges[low].first <= codepoint;
+}
+
 constexpr u32 kUpperish = kUpper | kUncased | kMark;
 constexpr u32 kLowerish = kLower | kUncased | kMark;
 
+// The text as the words of one rule see it: foreign characters are of no class.
+class CasedReader {
+ public:
+  CasedReader(const Reader& text, Span<const CodepointRange> foreign)
+      : text_(text), foreign_(foreign) {}
+
+  [[nodiscard]] Char at(u32 position) const {
+    Char c = text_.at(position);
+    if (!foreign_.empty() && in_ranges(foreign_, c.codepoint)) c.classes = 0;
+    return c;
+  }
+  [[nodiscard]] u32 skip(u32 position, u32 classes) const {
+    for (Char c = at(position); (c.classes & classes) != 0; c = at(position)) position += c.n_byte;
+    return position;
+  }
+
+ private:
+  const Reader& text_;
+  Span<const CodepointRange> foreign_;
+};
+
 // upper* lower+. Both sets hold the uncased letters: where no lowercase letter follows the run of
 // `upper`, the run gives back as much as it must for its last uncased letter to be the `lower+`.
-u32 match_capitalized(const Reader& text, u32 position) {
+u32 match_capitalized(const CasedReader& text, u32 position) {
   u32 run_end = position;
   u32 uncased_end = position;
   for (Char c = text.at(run_end); (c.classes & kUpperish) != 0; c = text.at(run_end)) {
@@ -87,7 +132,7 @@ u32 match_capitalized(const Reader& text, u32 position) {
 }
 
 // upper+ lower*
-u32 match_uppercase(const Reader& text, u32 position) {
+u32 match_uppercase(const CasedReader& text, u32 position) {
   const u32 run_end = text.skip(position, kUpperish);
   return run_end == position ? position : text.skip(run_end, kLowerish);
 }
@@ -96,18 +141,39 @@ u32 match_cased_word(const Reader& text, u32 position, const WordRule& rule) {
   const Char c = text.at(position);
   const bool may_prefix = !is_newline(c) && (c.classes & (kLetter | kNumber)) == 0;
   const u32 starts[] = {position + (may_prefix ? c.n_byte : 0), position};
-  constexpr u32 (*kAlternatives[])(const Reader&, u32) = {match_capitalized, match_uppercase};
+  constexpr u32 (*kAlternatives[])(const CasedReader&, u32) = {match_capitalized, match_uppercase};
+  const CasedReader cased(text, rule.foreign);
   for (const auto match : kAlternatives) {
     for (const u32 start : starts) {
-      const u32 end = match(text, start);
+      const u32 end = match(cased, start);
       if (end != start) return match_contraction(text, end, rule.suffix);
     }
   }
   return position;
 }
 
+// prefix? (\p{L}\p{M}*( \p{L}\p{M}*)*)+: letters, each with its marks, with no more than one space
+// between two of them.
+u32 match_joined_words(const Reader& text, u32 position) {
+  Char c = text.at(position);
+  u32 end = position;
+  if ((c.classes & (kLetter | kNumber)) == 0 && !is_newline(c) && c.classes != 0) {
+    end += c.n_byte;
+    c = text.at(end);
+  }
+  if ((c.classes & kLetter) == 0) return position;
+  for (;;) {
+    end = text.skip(end + c.n_byte, kMark);
+    const u32 next = text.at(end).codepoint == ' ' ? end + 1 : end;
+    c = text.at(next);
+    if ((c.classes & kLetter) == 0) return end;
+    end = next;
+  }
+}
+
 u32 match_word(const Reader& text, u32 position, const WordRule& rule) {
   if (rule.cased) return match_cased_word(text, position, rule);
+  if (rule.joined) return match_joined_words(text, position);
   const Char c = text.at(position);
   if ((c.classes & rule.word) != 0) return text.skip(position, rule.word);
   const bool may_prefix = rule.space_prefix
@@ -135,9 +201,16 @@ u32 match_symbols(const Reader& text, u32 position, u32 classes, WordRule::Tail 
   const u32 start = text.at(position).codepoint == ' ' ? position + 1 : position;
   const u32 end = text.skip(start, classes);
   if (end == start) return position;
-  return tail == WordRule::Tail::kNone
-             ? end
-             : text.skip_newlines(end, tail == WordRule::Tail::kNewlinesAndSlash);
+  switch (tail) {
+    case WordRule::Tail::kNone: return end;
+    case WordRule::Tail::kNewlines: return text.skip_newlines(end, false);
+    case WordRule::Tail::kNewlinesAndSlash: return text.skip_newlines(end, true);
+    case WordRule::Tail::kOneNewlineOrSlash: {
+      const Char c = text.at(end);
+      return is_newline(c) || c.codepoint == '/' ? end + 1 : end;
+    }
+  }
+  return end;
 }
 
 // \s*[\r\n]+ where `newlines` | \s+(?!\S) | \s+: up to the last newline of the run; or all of the
@@ -156,17 +229,64 @@ u32 match_space(const Reader& text, u32 position, bool newlines) {
   return end == text.end() || last_start == position ? end : last_start;
 }
 
+// \s*[\r\n]+
+u32 match_newlines(const Reader& text, u32 position) {
+  u32 newline_end = position;
+  u32 end = position;
+  for (Char c = text.at(end); (c.classes & kSpace) != 0; c = text.at(end)) {
+    end += c.n_byte;
+    if (is_newline(c)) newline_end = end;
+  }
+  return newline_end;
+}
+
+// \s*[\r\n]+ | \s{512}(?!\S) | ... | \s{4}(?!\S) | \s{1,2}(?!\S) | \s
+u32 match_halving_space(const Reader& text, u32 position) {
+  // Within a run no newline follows: the first alternative had taken everything up to it. To look
+  // for one again after every 512 spaces would take time with the square of the run.
+  const Char last = text.before(position);
+  if ((last.classes & kSpace) == 0 || is_newline(last)) {
+    const u32 end = match_newlines(text, position);
+    if (end != position) return end;
+  }
+  constexpr u32 kLongest = 512;
+  u32 ends[kLongest + 2] = {position};  // ends[n]: after n characters of white space
+  u32 n = 0;
+  for (Char c = text.at(position); n <= kLongest && (c.classes & kSpace) != 0;
+       c = text.at(ends[n])) {
+    ends[n + 1] = ends[n] + c.n_byte;
+    ++n;
+  }
+  if (n == 0) return position;
+  if (ends[n] != text.end() && n > 1 && n <= kLongest) --n;  // the next word takes the last one
+  for (u32 length = kLongest; length >= 4; length /= 2) {
+    if (n >= length) return ends[length];
+  }
+  return ends[n >= 2 ? 2 : 1];
+}
+
+u32 match_foreign(const Reader& text, u32 position, Span<const CodepointRange> foreign) {
+  if (foreign.empty()) return position;
+  u32 end = position;
+  for (Char c = text.at(end); c.classes != 0 && in_ranges(foreign, c.codepoint); c = text.at(end)) {
+    end += c.n_byte;
+  }
+  return end;
+}
+
 u32 match_rule(const Reader& text, u32 position, const WordRule& rule) {
-  u32 end = match_contraction(text, position, rule.contractions);
+  u32 end = match_foreign(text, position, rule.foreign);
+  if (end == position) end = match_contraction(text, position, rule.contractions);
   if (end == position) end = match_word(text, position, rule);
   if (end == position) end = match_number(text, position, rule);
   const u32 symbols = kAny & ~(kSpace | rule.word | kNumber);
   if (end == position) end = match_symbols(text, position, symbols, rule.tail);
+  if (end == position && rule.halving) end = match_halving_space(text, position);
   if (end == position) end = match_space(text, position, rule.newlines);
   return end;
 }
 
-u32 match_punctuated_word(const Reader& text, u32 position) {
+u32 match_punctuated_word(const Reader& text, u32 position, const PunctuatedWords& rule) {
   const Char c = text.at(position);
   u32 end = position + c.n_byte;
   if (c.codepoint > ' ' && c.codepoint < 0x7F && (c.classes & (kPunctuation | kSymbol)) != 0) {
@@ -179,35 +299,25 @@ u32 match_punctuated_word(const Reader& text, u32 position) {
     end = text.skip(position + c.n_byte, kWord);
     if (end != position + c.n_byte) return end;
   }
-  end = match_symbols(text, position, kPunctuation | kSymbol, WordRule::Tail::kNewlines);
-  return end != position ? end : match_space(text, position, true);
-}
-
-bool in_ranges(Span<const CodepointRange> ranges, u32 codepoint) {
-  usize low = 0;
-  usize high = ranges.size();
-  while (low < high) {
-    const usize middle = (low + high) / 2;
-    if (ranges[middle].last < codepoint) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low < ranges.size() && ranges[low].first <= codepoint;
+  const auto tail = rule.single_newlines ? WordRule::Tail::kNone : WordRule::Tail::kNewlines;
+  end = match_symbols(text, position, kPunctuation | kSymbol, tail);
+  if (end != position) return end;
+  if (rule.single_newlines && is_newline(c)) return position + 1;
+  return match_space(text, position, !rule.single_newlines);
 }
 
 bool in_set(const SetRun& set, const Char& c) {
-  return (c.classes & set.classes) != 0 || (c.classes != 0 && in_ranges(set.ranges, c.codepoint));
+  if (c.classes == 0) return false;
+  return ((c.classes & set.classes) != 0 || in_ranges(set.ranges, c.codepoint)) != set.negated;
 }
 
 u32 match_set(const Reader& text, u32 position, const SetRun& set) {
   const Char first = text.at(position);
+  const bool may_prefix = set.prefix == SetRun::Prefix::kWhiteSpace ? (first.classes & kSpace) != 0
+                          : set.prefix == SetRun::Prefix::kSpace    ? first.codepoint == ' '
+                                                                    : false;
   u32 end = position;
-  if (set.leading_space && (first.classes & kSpace) != 0 &&
-      in_set(set, text.at(position + first.n_byte))) {
-    end += first.n_byte;
-  }
+  if (may_prefix && in_set(set, text.at(position + first.n_byte))) end += first.n_byte;
   u32 n = 0;
   for (Char c = text.at(end); n < set.max && in_set(set, c); c = text.at(end)) {
     end += c.n_byte;
@@ -216,12 +326,56 @@ u32 match_set(const Reader& text, u32 position, const SetRun& set) {
   return n >= set.min ? end : position;
 }
 
+// What continues a word for \b: letters, marks, digits, connectors, letter-like numbers and
+// symbols.
+bool is_word_char(const Char& c) {
+  constexpr CodepointRange kOthers[] = {
+      {'_', '_'},         {0x16EE, 0x16F0},   {0x203F, 0x2040},   {0x2054, 0x2054},
+      {0x2160, 0x2182},   {0x2185, 0x2188},   {0x24B6, 0x24E9},   {0x3007, 0x3007},
+      {0x3021, 0x3029},   {0x3038, 0x303A},   {0xA6E6, 0xA6EF},   {0xFE33, 0xFE34},
+      {0xFE4D, 0xFE4F},   {0xFF3F, 0xFF3F},   {0x10140, 0x10174}, {0x10341, 0x10341},
+      {0x1034A, 0x1034A}, {0x103D1, 0x103D5}, {0x12400, 0x1246E}, {0x1F130, 0x1F149},
+      {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
+  return (c.classes & (kLetter | kMark | kDecimal)) != 0 || in_ranges(kOthers, c.codepoint);
+}
+
+u32 match_newline_run(const Reader& text, u32 position) {
+  const bool newline = text.at(position).codepoint == '\n';
+  u32 end = position;
+  do {
+    end += text.at(end).n_byte;
+  } while (end < text.end() && (text.at(end).codepoint == '\n') == newline);
+  return end;
+}
+
+u32 match_spaced_word(const Reader& text, u32 position) {
+  constexpr u32 kSpaceSpelling = 0x2581;
+  u32 end = position;
+  do {
+    end += text.at(end).n_byte;
+  } while (end < text.end() && text.at(end).codepoint != kSpaceSpelling);
+  return end;
+}
+
+u32 match_indent(const Reader& text, u32 position) {
+  const u32 first = text.at(position).codepoint;
+  if (first == '\t' || first == '\n') return position + 1;
+  u32 n = 0;
+  while (n < 4 && text.at(position + n).codepoint == ' ') ++n;
+  return position + (n == 4 ? 4 : n >= 2 ? 2 : 0);
+}
+
 u32 match_step(const Reader& text, u32 position, const SplitStep& step) {
   switch (step.kind) {
     case SplitStep::Kind::kSetRun: return match_set(text, position, step.set);
     case SplitStep::Kind::kWords: return match_rule(text, position, step.words);
-    case SplitStep::Kind::kPunctuatedWords: return match_punctuated_word(text, position);
-    case SplitStep::Kind::kTrailingSpace: return position;
+    case SplitStep::Kind::kPunctuatedWords:
+      return match_punctuated_word(text, position, step.punctuated);
+    case SplitStep::Kind::kNewlineRuns: return match_newline_run(text, position);
+    case SplitStep::Kind::kIndents: return match_indent(text, position);
+    case SplitStep::Kind::kSpacedWords: return match_spaced_word(text, position);
+    case SplitStep::Kind::kDigitGroups:
+    case SplitStep::Kind::kTrailingSpace: return position;  // find_piece_end has their own
   }
   return position;
 }
@@ -238,10 +392,34 @@ u32 find_trailing_space(const Reader& text, u32 position) {
   return run_start == position ? text.end() : run_start;
 }
 
+// What find_piece_end() gives for digits in threes. A run is counted where it starts; further on,
+// what is left of it is a multiple of three.
+u32 find_digit_group(const Reader& text, u32 position, const DigitGroups& rule) {
+  const bool within = (text.before(position).classes & rule.classes) != 0;
+  for (u32 p = position; p < text.end();) {
+    u32 ends[4] = {p, p, p, p};  // ends[n]: after n digits
+    u32 n = 0;
+    u32 end = p;
+    for (Char c = text.at(end); (c.classes & rule.classes) != 0; c = text.at(end)) {
+      end += c.n_byte;
+      if (++n <= 3) ends[n] = end;
+      if (within && p == position && n == 3) return end;
+    }
+    if (n != 0 && !(rule.at_word_boundary && is_word_char(text.at(end)))) {
+      return p != position ? p : ends[n % 3 == 0 ? 3 : n % 3];
+    }
+    p = n != 0 ? end : p + text.at(p).n_byte;
+  }
+  return text.end();
+}
+
 // The end of the first piece of [position, end of text) under `step`: of the match there, or of the
 // gap before the next match.
 u32 find_piece_end(const Reader& text, u32 position, const SplitStep& step) {
   if (step.kind == SplitStep::Kind::kTrailingSpace) return find_trailing_space(text, position);
+  if (step.kind == SplitStep::Kind::kDigitGroups) {
+    return find_digit_group(text, position, step.digits);
+  }
   const u32 match_end = match_step(text, position, step);
   if (match_end != position) return match_end;
   u32 p = position;

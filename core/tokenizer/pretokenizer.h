@@ -2,8 +2,8 @@
 //
 // A vocabulary was trained on words that regular expressions had cut out of the text, and only the
 // same cuts give the same tokens. The file names its expressions (`tokenizer.ggml.pre`). They are
-// few and their parts recur, so here each name is a list of steps, and a step is data for one of
-// four hand-written matchers: there is no regular expression engine, no backtracking and no
+// few and their parts recur, so here each name is a list of steps, and a step is data for one of a
+// few hand-written matchers: there is no regular expression engine, no backtracking and no
 // recursion, and the time is linear in the text.
 //
 // Steps nest, as successive Split rules do in tokenizer.json: the first cuts the text into its
@@ -21,11 +21,17 @@ struct SplitStep;  // split_step.h
 struct Pretokenizer {
   Str name;
   Span<const SplitStep> steps;
-  bool ignore_merges =
-      false;  // a word that is a vocabulary entry is that token, whatever the merges would give
-  bool add_bos = false;  // where the file has no tokenizer.ggml.add_bos_token
-  bool clean_spaces =
-      false;  // decoding drops the spaces before punctuation that its training data had
+  // A word that is a vocabulary entry is that token, whatever the merges would give.
+  bool ignore_merges = false;
+  bool add_bos = false;     // where the file has no tokenizer.ggml.add_bos_token
+  bool always_bos = false;  // even where the file says no: early files of Gemma 4 are wrong
+  // Decoding drops the spaces before punctuation that its training data had.
+  bool clean_spaces = false;
+  // False: pieces are spelled in plain UTF-8 with U+2581 for the space, and what they do not spell
+  // becomes tokens <0x00> to <0xFF>, as in SentencePiece.
+  bool byte_level = true;
+  bool newline_tokens = false;   // a run of newlines that is a vocabulary entry is that token
+  bool merges_optional = false;  // a file without merges is taken for one with none
 };
 
 // Null for a name that this build does not know.

@@ -18,6 +18,30 @@ constexpr CodepointRange kDeepseekCjk[] = {{0x0800, 0x9FA5}, {0xAC00, 0xD7FF}};
 constexpr CodepointRange kDeepseekV3Cjk[] = {{0x3040, 0x30FF}, {0x4E00, 0x9FA5}};
 constexpr CodepointRange kDeepseekPunctuation[] = {
     {'!', '/'}, {':', '~'}, {0x2018, 0x201F}, {0x3000, 0x3002}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}};
+constexpr CodepointRange kHan[] = {
+    {0x2E80, 0x2E99},   {0x2E9B, 0x2EF3},   {0x2F00, 0x2FD5},   {0x3005, 0x3005},
+    {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303B},   {0x3400, 0x4DBF},
+    {0x4E00, 0x9FFF},   {0xF900, 0xFA6D},   {0xFA70, 0xFAD9},   {0x16FE2, 0x16FE3},
+    {0x16FF0, 0x16FF1}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B739}, {0x2B740, 0x2B81D},
+    {0x2B820, 0x2CEA1}, {0x2CEB0, 0x2EBE0}, {0x2F800, 0x2FA1D}, {0x30000, 0x3134A},
+    {0x31350, 0x323AF}};  // \p{Han}
+constexpr CodepointRange kHangul[] = {{0x3131, 0x318E}, {0xAC00, 0xD7A3}};
+constexpr CodepointRange kYoutuPunctuation[] = {
+    {0x2014, 0x2014}, {0x2018, 0x2019}, {0x201C, 0x201D}, {0x2026, 0x2026}, {0x3001, 0x303F},
+    {0xFE30, 0xFE4F}, {0xFF01, 0xFF01}, {0xFF0C, 0xFF0C}, {0xFF1A, 0xFF1B}};
+constexpr CodepointRange kBopomofo[] = {{0x3105, 0x312F}};
+// What ends a word of BLOOM's expression ' '?[^(\s|.,!?...)]+, with the dashes and stops of
+// Chinese, Hindi, Arabic and Urdu that it lists; the parentheses and the bar are part of the set by
+// accident.
+constexpr CodepointRange kBloomStops[] = {{'!', '!'},       {'(', ')'},       {',', ','},
+                                          {'.', '.'},       {'?', '?'},       {'|', '|'},
+                                          {0x060C, 0x060C}, {0x06D4, 0x06D4}, {0x0964, 0x0964},
+                                          {0x2026, 0x2026}, {0x3001, 0x3002}, {0xFF0C, 0xFF0C}};
+constexpr CodepointRange kAfmoeScripts[] = {
+    {0x0E40, 0x0E7F}, {0x0E80, 0x0EFF}, {0x1000, 0x109F}, {0x1100, 0x11FF}, {0x1780, 0x17FF},
+    {0x2F00, 0x2FDF}, {0x3040, 0x30FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xA9E0, 0xA9FF},
+    {0xAA60, 0xAA7F}, {0xAC00, 0xD7AF}, {0xF900, 0xFAFF}, {0xFF65, 0xFF9F}};
+constexpr CodepointRange kAsciiSymbols[] = {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}};
 // The cased letters as DeepSeek LLM's tokenizer lists them; Unicode has more (Armenian and Georgian
 // lowercase, for example).
 constexpr CodepointRange kDeepseekLetters[] = {
@@ -52,137 +76,201 @@ constexpr WordRule kGpt2Words = {.contractions = kLowercase, .space_prefix = tru
 constexpr WordRule llama3_words(u32 max_digits) {
   return {.contractions = kAnyCase, .max_digits = max_digits, .tail = kNewlines, .newlines = true};
 }
+constexpr WordRule gpt4o_words(u32 max_digits) {
+  return {.suffix = kAnyCase,
+          .cased = true,
+          .max_digits = max_digits,
+          .tail = kNewlinesAndSlash,
+          .newlines = true};
+}
+constexpr u32 kAnyCount = ~u32{0};
+constexpr auto kWhiteSpacePrefix = SetRun::Prefix::kWhiteSpace;
 constexpr SetRun kOneNumber = {.classes = kNumber, .max = 1};
 constexpr SetRun kThreeNumbers = {.classes = kNumber, .max = 3};
 constexpr SetRun kNumbers = {.classes = kNumber};
 constexpr SetRun kThreeDigits = {.ranges = kAsciiDigits, .min = 3, .max = 3};
 constexpr SetRun kOneNewline = {.ranges = kNewlineChars, .max = 1};
+constexpr SetRun kBloomWord = {
+    .classes = kSpace, .ranges = kBloomStops, .prefix = SetRun::Prefix::kSpace, .negated = true};
+constexpr auto kNewlineRuns = SplitStep::Kind::kNewlineRuns;
 
 constexpr SplitStep kGpt2[] = {kGpt2Words};
 constexpr SplitStep kStarcoder[] = {kOneNumber, kGpt2Words};
 constexpr SplitStep kLlama3[] = {llama3_words(3)};
-constexpr SplitStep kMinicpm5[] = {kThreeNumbers, llama3_words(~u32{0})};
+constexpr SplitStep kJais2[] = {WordRule{.contractions = kAnyCase,
+                                         .halving = true,
+                                         .max_digits = 3,
+                                         .tail = kNewlines,
+                                         .newlines = true}};
+constexpr SplitStep kMinicpm5[] = {kThreeNumbers, llama3_words(kAnyCount)};
 constexpr SplitStep kQwen2[] = {llama3_words(1)};
+constexpr SplitStep kUfakzeka[] = {WordRule{.max_digits = 1, .tail = kNewlines, .newlines = true}};
+constexpr SplitStep kLaguna[] = {kNewlineRuns, llama3_words(1)};
 constexpr SplitStep kQwen35[] = {WordRule{.contractions = kAnyCase,
                                           .word = kLetter | kMark,
                                           .max_digits = 1,
                                           .tail = kNewlines,
                                           .newlines = true}};
+constexpr SplitStep kExaoneMoe[] = {WordRule{.contractions = kAnyCase,
+                                             .joined = true,
+                                             .max_digits = 1,
+                                             .tail = WordRule::Tail::kOneNewlineOrSlash,
+                                             .newlines = true}};
 constexpr SplitStep kSeedCoder[] = {
     WordRule{.contractions = kAnyCase, .max_digits = 1, .newlines = true}};
-constexpr SplitStep kGpt4o[] = {WordRule{.suffix = kAnyCase,
-                                         .cased = true,
-                                         .max_digits = 3,
-                                         .tail = kNewlinesAndSlash,
-                                         .newlines = true}};
+constexpr SplitStep kGpt4o[] = {gpt4o_words(3)};
 constexpr SplitStep kTekken[] = {
     WordRule{.cased = true, .max_digits = 1, .tail = kNewlinesAndSlash, .newlines = true}};
+constexpr SplitStep kTinyAya[] = {DigitGroups{.classes = kDecimal, .at_word_boundary = true},
+                                  gpt4o_words(3)};
+constexpr SplitStep kYoutu[] = {SetRun{.ranges = kHangul}, SetRun{.ranges = kYoutuPunctuation},
+                                SetRun{.ranges = kBopomofo}, SetRun{.ranges = kDeepseekV3Cjk},
+                                gpt4o_words(1)};
+constexpr SplitStep kKimiK2[] = {WordRule{.suffix = kAnyCase,
+                                          .cased = true,
+                                          .foreign = kHan,
+                                          .max_digits = 3,
+                                          .tail = kNewlines,
+                                          .newlines = true}};
 constexpr SplitStep kFalcon[] = {SetRun{.classes = kPunctuation, .ranges = kFalconSymbols},
                                  kGpt2Words, kThreeDigits};
 constexpr SplitStep kDefault[] = {SetRun{.classes = kPunctuation, .ranges = kDefaultSymbols},
                                   kGpt2Words, kNumbers, kThreeDigits};
-constexpr SplitStep kDeepseekCoder[] = {kOneNewline,
-                                        SetRun{.classes = kLetter, .leading_space = true},
-                                        SetRun{.classes = kPunctuation, .leading_space = true},
-                                        SetRun{.ranges = kDeepseekCjk}, kOneNumber};
-constexpr SplitStep kDeepseekLlm[] = {kOneNewline,
-                                      SetRun{.ranges = kDeepseekLetters, .leading_space = true},
-                                      SetRun{.ranges = kDeepseekPunctuation, .leading_space = true},
-                                      SplitStep::Kind::kTrailingSpace,
-                                      SetRun{.ranges = kDeepseekCjk},
-                                      kNumbers};
+constexpr SplitStep kDeepseekCoder[] = {
+    kOneNewline, SetRun{.classes = kLetter, .prefix = kWhiteSpacePrefix},
+    SetRun{.classes = kPunctuation, .prefix = kWhiteSpacePrefix}, SetRun{.ranges = kDeepseekCjk},
+    kOneNumber};
+constexpr SplitStep kDeepseekLlm[] = {
+    kOneNewline,
+    SetRun{.ranges = kDeepseekLetters, .prefix = kWhiteSpacePrefix},
+    SetRun{.ranges = kDeepseekPunctuation, .prefix = kWhiteSpacePrefix},
+    SplitStep::Kind::kTrailingSpace,
+    SetRun{.ranges = kDeepseekCjk},
+    kNumbers};
 constexpr SplitStep kDeepseekV3[] = {kThreeNumbers, SetRun{.ranges = kDeepseekV3Cjk},
-                                     SplitStep::Kind::kPunctuatedWords};
+                                     PunctuatedWords{}};
+constexpr SplitStep kSpark[] = {kThreeNumbers, SetRun{.ranges = kDeepseekV3Cjk},
+                                PunctuatedWords{.single_newlines = true}, kOneNumber};
+constexpr SplitStep kAfmoe[] = {DigitGroups{}, SetRun{.ranges = kAfmoeScripts}, PunctuatedWords{}};
+constexpr SplitStep kBloom[] = {kBloomWord};
+constexpr SplitStep kViking[] = {kBloomWord, kOneNumber};
+constexpr SplitStep kSuperBpe[] = {kNumbers, DigitGroups{.classes = kDecimal}};
+constexpr SplitStep kChameleon[] = {
+    SplitStep::Kind::kIndents, kOneNumber,
+    SetRun{.classes = kPunctuation, .ranges = kAsciiSymbols, .max = 1}, kGpt2Words};
+constexpr SplitStep kSpacedWords[] = {SplitStep::Kind::kSpacedWords};
+constexpr SplitStep kLines[] = {kNewlineRuns};
+
+// Beside the expressions; pretokenizer.h says what each means.
+constexpr u32 kClean = 1, kWhole = 2, kBos = 4, kAlwaysBos = 8, kCharacters = 16,
+              kNewlineTokens = 32, kNoMerges = 64;
+
+constexpr Pretokenizer row(Str name, Span<const SplitStep> steps, u32 traits) {
+  return {.name = name,
+          .steps = steps,
+          .ignore_merges = (traits & kWhole) != 0,
+          .add_bos = (traits & (kBos | kAlwaysBos)) != 0,
+          .always_bos = (traits & kAlwaysBos) != 0,
+          .clean_spaces = (traits & kClean) != 0,
+          .byte_level = (traits & kCharacters) == 0,
+          .newline_tokens = (traits & kNewlineTokens) != 0,
+          .merges_optional = (traits & kNoMerges) != 0};
+}
 
 constexpr Pretokenizer kPretokenizers[] = {
-    {.name = "default", .steps = kDefault, .clean_spaces = true},
-    {.name = "gpt-2", .steps = kGpt2, .clean_spaces = true},
-    {.name = "phi-2", .steps = kGpt2, .clean_spaces = true},
-    {.name = "mpt", .steps = kGpt2, .clean_spaces = true},
-    {.name = "olmo", .steps = kGpt2, .clean_spaces = true},
-    {.name = "jais", .steps = kGpt2, .clean_spaces = true},
-    {.name = "exaone4", .steps = kGpt2, .clean_spaces = true},
-    {.name = "gigachat", .steps = kGpt2, .clean_spaces = true},
-    {.name = "a.x-4.0", .steps = kGpt2, .clean_spaces = true},
-    {.name = "mellum", .steps = kGpt2, .clean_spaces = true},
-    {.name = "trillion", .steps = kGpt2},
-    {.name = "granite-docling", .steps = kGpt2},
-    {.name = "smollm", .steps = kStarcoder},
-    {.name = "starcoder", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "refact", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "command-r", .steps = kStarcoder},
-    {.name = "codeshell", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "exaone", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "minerva-7b", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "mellum2", .steps = kStarcoder, .clean_spaces = true},
-    {.name = "llama3",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "llama-v3",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "llama-bpe",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "falcon3",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "falcon-h1",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "pixtral",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "midm-2.0",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "lfm2",
-     .steps = kLlama3,
-     .ignore_merges = true,
-     .add_bos = true,
-     .clean_spaces = true},
-    {.name = "dbrx", .steps = kLlama3, .clean_spaces = true},
-    {.name = "smaug-bpe", .steps = kLlama3, .clean_spaces = true},
-    {.name = "glm4", .steps = kLlama3, .clean_spaces = true},
-    {.name = "chatglm-bpe", .steps = kLlama3, .clean_spaces = true},
-    {.name = "minicpm5", .steps = kMinicpm5, .ignore_merges = true, .clean_spaces = true},
-    {.name = "qwen2", .steps = kQwen2},
-    {.name = "deepseek-r1-qwen", .steps = kQwen2},
-    {.name = "kormo", .steps = kQwen2},
-    {.name = "stablelm2", .steps = kQwen2, .clean_spaces = true},
-    {.name = "megrez", .steps = kQwen2, .clean_spaces = true},
-    {.name = "hunyuan", .steps = kQwen2},
-    {.name = "grok-2", .steps = kQwen2},
-    {.name = "solar-open", .steps = kQwen2},
-    {.name = "bailingmoe", .steps = kQwen2},
-    {.name = "bailingmoe2", .steps = kQwen2},
-    {.name = "llada-moe", .steps = kQwen2},
-    {.name = "qwen35", .steps = kQwen35},
-    {.name = "seed-coder", .steps = kSeedCoder},
-    {.name = "gpt-4o", .steps = kGpt4o},
-    {.name = "llama4", .steps = kGpt4o},
-    {.name = "kanana2", .steps = kGpt4o},
-    {.name = "minimax-m2", .steps = kGpt4o},
-    {.name = "tekken", .steps = kTekken, .ignore_merges = true, .add_bos = true},
-    {.name = "falcon", .steps = kFalcon, .clean_spaces = true},
-    {.name = "deepseek-coder", .steps = kDeepseekCoder},
-    {.name = "deepseek-llm", .steps = kDeepseekLlm},
-    {.name = "deepseek-v3", .steps = kDeepseekV3},
-    {.name = "hunyuan-dense", .steps = kDeepseekV3},
+    row("default", kDefault, kClean),
+    row("gpt-2", kGpt2, kClean),
+    row("phi-2", kGpt2, kClean),
+    row("mpt", kGpt2, kClean),
+    row("olmo", kGpt2, kClean),
+    row("jais", kGpt2, kClean),
+    row("exaone4", kGpt2, kClean),
+    row("gigachat", kGpt2, kClean),
+    row("a.x-4.0", kGpt2, kClean),
+    row("mellum", kGpt2, kClean),
+    row("modern-bert", kGpt2, kClean),
+    row("jina-es", kGpt2, kClean),
+    row("jina-de", kGpt2, kClean),
+    row("jina-v2-es", kGpt2, kClean),
+    row("jina-v2-de", kGpt2, kClean),
+    row("jina-v1-en", kGpt2, kClean),
+    row("jina-v2-code", kGpt2, kClean),
+    row("roberta-bpe", kGpt2, kClean),
+    row("trillion", kGpt2, 0),
+    row("granite-docling", kGpt2, 0),
+    row("starcoder", kStarcoder, kClean),
+    row("refact", kStarcoder, kClean),
+    row("codeshell", kStarcoder, kClean),
+    row("exaone", kStarcoder, kClean),
+    row("minerva-7b", kStarcoder, kClean),
+    row("mellum2", kStarcoder, kClean),
+    row("smollm", kStarcoder, 0),
+    row("command-r", kStarcoder, 0),
+    row("llama3", kLlama3, kClean | kWhole | kBos),
+    row("llama-v3", kLlama3, kClean | kWhole | kBos),
+    row("llama-bpe", kLlama3, kClean | kWhole | kBos),
+    row("falcon3", kLlama3, kClean | kWhole | kBos),
+    row("falcon-h1", kLlama3, kClean | kWhole | kBos),
+    row("pixtral", kLlama3, kClean | kWhole | kBos),
+    row("midm-2.0", kLlama3, kClean | kWhole | kBos),
+    row("lfm2", kLlama3, kClean | kWhole | kBos),
+    row("jina-v5-nano", kLlama3, kClean | kWhole | kBos),
+    row("dbrx", kLlama3, kClean),
+    row("smaug-bpe", kLlama3, kClean),
+    row("chatglm-bpe", kLlama3, kClean),
+    row("glm4", kLlama3, kClean | kWhole),
+    row("glm5", kLlama3, kClean | kWhole),
+    row("jais-2", kJais2, kClean),
+    row("minicpm5", kMinicpm5, kClean | kWhole),
+    row("stablelm2", kQwen2, kClean),
+    row("megrez", kQwen2, kClean),
+    row("qwen2", kQwen2, 0),
+    row("deepseek-r1-qwen", kQwen2, 0),
+    row("kormo", kQwen2, 0),
+    row("f2llmv2", kQwen2, 0),
+    row("hunyuan", kQwen2, 0),
+    row("grok-2", kQwen2, 0),
+    row("solar-open", kQwen2, 0),
+    row("bailingmoe", kQwen2, 0),
+    row("bailingmoe2", kQwen2, 0),
+    row("llada-moe", kQwen2, 0),
+    row("ufakzeka", kUfakzeka, 0),
+    row("laguna", kLaguna, 0),
+    row("qwen35", kQwen35, 0),
+    row("exaone-moe", kExaoneMoe, kClean),
+    row("seed-coder", kSeedCoder, 0),
+    row("gpt-4o", kGpt4o, 0),
+    row("llama4", kGpt4o, 0),
+    row("kanana2", kGpt4o, 0),
+    row("talkie", kGpt4o, 0),
+    row("minimax-m2", kGpt4o, 0),
+    row("granite-embed-multi-97m", kGpt4o, kWhole),
+    row("youtu", kYoutu, kWhole),
+    row("kimi-k2", kKimiK2, kNoMerges),
+    row("tiny_aya", kTinyAya, 0),
+    row("cohere2moe", kTinyAya, 0),
+    row("tekken", kTekken, kWhole | kBos),
+    row("falcon", kFalcon, kClean),
+    row("deepseek-coder", kDeepseekCoder, 0),
+    row("deepseek-llm", kDeepseekLlm, 0),
+    row("deepseek-v3", kDeepseekV3, 0),
+    row("hunyuan-dense", kDeepseekV3, 0),
+    row("joyai-llm", kDeepseekV3, 0),
+    row("hy_v4", kDeepseekV3, 0),
+    row("spark2_5", kSpark, 0),
+    row("afmoe", kAfmoe, 0),
+    row("bloom", kBloom, kClean),
+    row("gpt3-finnish", kBloom, kClean),
+    row("poro-chat", kBloom, 0),
+    row("viking", kViking, 0),
+    row("superbpe", kSuperBpe, 0),
+    row("chameleon", kChameleon, kBos),
+    row("gemma4", kLines, kClean | kCharacters | kNewlineTokens | kAlwaysBos),
+    row("granite-embed-multi-311m", kLines, kClean | kCharacters | kNewlineTokens | kAlwaysBos),
+    row("sarvam-moe", kLines, kCharacters),
+    // Not llama.cpp's names: tokenizer.json files whose text is not split, or at spaces only.
+    row("characters", {}, kCharacters),
+    row("words", kSpacedWords, kCharacters),
 };
 
 }  // namespace

@@ -2,9 +2,10 @@
 //
 //   bytes --(special tokens split off)--> fragments --pretokenize--> words --merge--> ids
 //
-// Two models of merging: byte-level BPE ("gpt2", ranks of merges) and SentencePiece ("llama",
-// scores of pieces). Encoding takes time linear in the text up to a logarithm and a bounded stack,
-// whatever the text is.
+// Four models: BPE ("gpt2" over bytes, "gemma4" over characters: ranks of merges), SentencePiece
+// ("llama": scores of merges), unigram ("t5": the best sum of scores) and WordPiece ("bert": the
+// longest piece first). Encoding takes time linear in the text up to a logarithm and a bounded
+// stack, whatever the text is.
 #pragma once
 
 #include "core/base/arena.h"
@@ -37,9 +38,9 @@ class Tokenizer {
   [[nodiscard]] static Result<Tokenizer*> create(Arena& arena, const ModelFile& file);
 
   // Encodes `text`. Work memory comes from `scratch` and is given back. Room for text.size() + 3
-  // ids is enough for every vocabulary that spells a space as one token and has no special tokens
-  // of a single byte. Errors: kLimit  `out` is too small (its contents are then unspecified), or
-  // the text is above 1 GiB.
+  // ids is enough for BPE and SentencePiece with a vocabulary that spells a space as one token and
+  // has no special tokens of a single byte; max_ids() is enough for all. Errors: kLimit  `out` is
+  // too small (its contents are then unspecified), or the text is above 1 GiB.
   //         kOutOfMemory  scratch is too small.
   [[nodiscard]] Result<u32> encode(Str text, EncodeOptions options, Span<u32> out,
                                    Arena& scratch) const;
@@ -48,6 +49,9 @@ class Tokenizer {
   // never added: a template writes its own. Errors: as encode().
   [[nodiscard]] Result<u32> encode_segments(Span<const TextSegment> segments, Span<u32> out,
                                             Arena& scratch) const;
+
+  // Ids that a text of n bytes may have at most.
+  [[nodiscard]] u64 max_ids(u64 n_byte) const;
 
   // Bytes of scratch that encode() takes for a text of n bytes.
   [[nodiscard]] u64 scratch_bytes(u64 n_byte) const;
@@ -74,9 +78,15 @@ class Tokenizer {
   // <|eot_id|>, <end_of_turn> ...
   [[nodiscard]] bool is_end_of_generation(u32 id) const;
   [[nodiscard]] bool is_control(u32 id) const;
+  // What stands for something that no piece spells: the unknown token, tokens of one byte that is
+  // only a part of a character.
+  [[nodiscard]] bool is_fallback(u32 id) const;
   // The id whose spelling is exactly `piece`, or kNoToken.
   [[nodiscard]] u32 find(Str piece) const;
-  [[nodiscard]] Str model_name() const;         // "gpt2", "llama"
+  // What a user should know about this tokenizer, for example that the file left something out;
+  // empty for most files.
+  [[nodiscard]] Str notice() const;
+  [[nodiscard]] Str model_name() const;         // "gpt2", "llama", "t5", "bert"
   [[nodiscard]] Str pretokenizer_name() const;  // "smollm", "gpt-2", "default" ...
 
   struct Impl;  // tokenizer_impl.h

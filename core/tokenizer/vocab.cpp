@@ -216,14 +216,16 @@ Status Vocab::load_ids(const ModelFile& file) {
   };
   static_assert(sizeof(kEndKeys) / sizeof(kEndKeys[0]) ==
                 sizeof(more_ends_) / sizeof(more_ends_[0]));
-  const Entry entries[] = {{"tokenizer.ggml.bos_token_id", &bos_},
-                           {"tokenizer.ggml.eos_token_id", &eos_},
-                           {"tokenizer.ggml.unknown_token_id", &unknown_},
-                           {kEndKeys[0], &more_ends_[0]},
-                           {kEndKeys[1], &more_ends_[1]},
-                           {kEndKeys[2], &more_ends_[2]},
-                           {kEndKeys[3], &more_ends_[3]},
-                           {kEndKeys[4], &more_ends_[4]}};
+  const Entry entries[] = {
+      {"tokenizer.ggml.bos_token_id", &bos_},
+      {"tokenizer.ggml.eos_token_id", &eos_},
+      {"tokenizer.ggml.unknown_token_id", &unknown_},
+      {"tokenizer.ggml.seperator_token_id", &separator_},  // the key's spelling
+      {kEndKeys[0], &more_ends_[0]},
+      {kEndKeys[1], &more_ends_[1]},
+      {kEndKeys[2], &more_ends_[2]},
+      {kEndKeys[3], &more_ends_[3]},
+      {kEndKeys[4], &more_ends_[4]}};
   for (const Entry& entry : entries) {
     const Result<u32> id = read_id(file, entry.key, n_piece_);
     if (!id.ok()) return id.error();
@@ -232,10 +234,14 @@ Status Vocab::load_ids(const ModelFile& file) {
   return {};
 }
 
-void Vocab::use_sentencepiece_ids() {
-  if (unknown_ == kNoToken) unknown_ = 0;
-  if (bos_ == kNoToken && n_piece_ > 1) bos_ = 1;
-  if (eos_ == kNoToken && n_piece_ > 2) eos_ = 2;
+void Vocab::set_default_ids(const DefaultIds& ids) {
+  const auto set = [&](u32& id, u32 fallback) {
+    if (id == kNoToken && fallback < n_piece_) id = fallback;
+  };
+  set(bos_, ids.bos);
+  set(eos_, ids.eos);
+  set(unknown_, ids.unknown);
+  set(separator_, ids.separator);
 }
 
 void Vocab::mark_special_spellings() {
@@ -272,6 +278,12 @@ void Vocab::mark_trimming_tokens() {
     const u32 id = find(spelling);
     if (id != kNoToken) marks_[id] &= static_cast<u8>(~kTrimsAfter);
   }
+}
+
+void Vocab::mark_trimming(u32 id, bool before, bool after) {
+  if (id == kNoToken) return;
+  if (before) marks_[id] |= kTrimsBefore;
+  if (after) marks_[id] |= kTrimsAfter;
 }
 
 }  // namespace lbm

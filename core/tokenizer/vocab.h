@@ -73,6 +73,7 @@ class Vocab {
   [[nodiscard]] bool ends_generation(u32 id) const { return (marks_[id] & kEndsGeneration) != 0; }
   // The white space after this special token belongs to it.
   [[nodiscard]] bool trims_after(u32 id) const { return (marks_[id] & kTrimsAfter) != 0; }
+  [[nodiscard]] bool trims_before(u32 id) const { return (marks_[id] & kTrimsBefore) != 0; }
 
   // The id whose spelling is exactly `piece`, or kNoToken. An empty piece is never found.
   [[nodiscard]] u32 find(Str piece) const { return find(piece, PieceHash().add(piece).finish()); }
@@ -80,13 +81,20 @@ class Vocab {
   // The same for left and right written one after the other; `hash` is that of both.
   [[nodiscard]] u32 find_joined(Str left, Str right, u32 hash) const;
 
-  // kNoToken where the file names none. A default for an absent key: set_default_ids.
+  // kNoToken where the file names none. A default for an absent key:
+  // set_default_ids().
   [[nodiscard]] u32 bos() const { return bos_; }
   [[nodiscard]] u32 eos() const { return eos_; }
   [[nodiscard]] u32 unknown() const { return unknown_; }
-  // What a SentencePiece file means by saying nothing: <unk> 0, <s> 1, </s> 2, as far as the
-  // vocabulary reaches.
-  void use_sentencepiece_ids();
+  [[nodiscard]] u32 separator() const { return separator_; }
+  // Ids that a file of a kind means by saying nothing, as far as the vocabulary reaches.
+  struct DefaultIds {
+    u32 bos = kNoToken;
+    u32 eos = kNoToken;
+    u32 unknown = kNoToken;
+    u32 separator = kNoToken;
+  };
+  void set_default_ids(const DefaultIds& ids);
 
   // Marks what ends an answer, from the ids of the file and from well-known spellings. After the
   // ids are final.
@@ -94,6 +102,8 @@ class Vocab {
   // Phi-3 was trained with special tokens that swallow the white space after them; its files do not
   // say so.
   void mark_trimming_tokens();
+  // White space before / after this token belongs to it. Nothing for kNoToken.
+  void mark_trimming(u32 id, bool before, bool after);
 
  private:
   struct Place {
@@ -108,6 +118,7 @@ class Vocab {
   static constexpr u8 kForcedControl = 8;
   static constexpr u8 kEndsGeneration = 16;
   static constexpr u8 kTrimsAfter = 32;
+  static constexpr u8 kTrimsBefore = 64;
 
   [[nodiscard]] Status load_pieces(Arena& arena, const ModelFile& file);
   [[nodiscard]] Status insert(u32 id, Str piece);
@@ -128,6 +139,7 @@ class Vocab {
   u32 bos_ = kNoToken;
   u32 eos_ = kNoToken;
   u32 unknown_ = kNoToken;
+  u32 separator_ = kNoToken;
   u32 more_ends_[5] = {kNoToken, kNoToken, kNoToken, kNoToken, kNoToken};  // kEndKeys of vocab.cpp
 };
 

@@ -23,12 +23,21 @@ class Answer final : public GenerateSink {
     n_text += utf8.size();
     return true;
   }
+  bool on_reasoning(Str utf8) override {
+    if (n_reasoning + utf8.size() > sizeof(reasoning_text)) return false;
+    __builtin_memcpy(reasoning_text + n_reasoning, utf8.data(), utf8.size());
+    n_reasoning += utf8.size();
+    return true;
+  }
+  [[nodiscard]] Str reasoning() const { return {reasoning_text, n_reasoning}; }
   [[nodiscard]] Str str() const { return {text, n_text}; }
 
   u32 ids[kMax];
   u32 n_id = 0;
   char text[4 * kMax];
   usize n_text = 0;
+  char reasoning_text[kMax];
+  usize n_reasoning = 0;
   usize room = sizeof(text);
 };
 
@@ -54,15 +63,16 @@ struct Chat {
   Sampler* sampler = nullptr;
   Conversation* conversation = nullptr;
 
-  explicit Chat(u32 n_ctx = 0, u32 n_batch = 32) {
+  explicit Chat(u32 n_ctx = 0, u32 n_batch = 32) : Chat(TinyModel(), n_ctx, n_batch) {}
+  explicit Chat(const TinyModel& model, u32 n_ctx = 0, u32 n_batch = 32) {
     static u8 bytes[kTinyModelBytes];
-    BufferSource source(make_tiny_model(bytes));
+    BufferSource source(make_tiny_model(bytes, model));
     EngineOptions options;
     options.n_ctx = n_ctx;
     options.n_batch = n_batch;
     REQUIRE(engine.load(source, "tiny", options, nullptr).ok());
     arena.add_range(pages.take(2 * kMiB, "test").value());
-    sampler = Sampler::create(arena, kTinyVocab).value();
+    sampler = Sampler::create(arena, model.n_vocab()).value();
     SamplerParams params;
     params.temperature = 0;
     sampler->set_params(params);

@@ -23,7 +23,7 @@ class Usage(unittest.TestCase):
         out, err = lbm("--help")
         self.assertEqual(err, "")
         self.assertLess(out.index(b"Examples:"), out.index(b"Usage:"))
-        for command in ("chat run inspect tokenize detokenize template logits digest diff perplexity dequantize bench "
+        for command in ("chat run inspect tokenize detokenize template logits digest diff perplexity dequantize shards manifest bench "
                         "version").split():
             self.assertIn(("\n  " + command + " ").encode(), out)
             text, _ = lbm(command, "--help")

@@ -186,6 +186,21 @@ TEST_CASE("tiny quantized files: one digest for every pair of circumstances",
   CHECK(check_tiny_files(pairwise_cover(), {}) >= 4);
 }
 
+// Here speculation goes back after every wrong guess, through checkpoints.
+TEST_CASE("tiny models with recurrent layers: one digest for every pair of circumstances",
+          "[golden][infer][bits]") {
+  for (const char* name : {"lfm2", "qwen35", "qwen3next"}) {
+    const std::string path = golden_path(std::string("models/") + name + ".gguf");
+    if (path.empty()) {
+      WARN("skipped: no golden data");
+      return;
+    }
+    LoadedModel loaded(path);
+    REQUIRE(loaded.status().ok());
+    check_ways(path, loaded, pairwise_cover(), {});
+  }
+}
+
 TEST_CASE("tiny quantized files: one digest for all circumstances", "[.][matrix]") {
   Script sampled;
   sampled.temperature = 0.7f;

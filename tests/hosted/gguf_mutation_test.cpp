@@ -188,16 +188,10 @@ u64 read_number(const std::vector<u8>& bytes, const Field& field) {
 
 constexpr const char* kSeeds[] = {"G00-base.gguf", "G00-byte-level.gguf", "G00-smallest.gguf"};
 
-bool corpus_is_there() {
-  if (!lbm::test::hostile_corpus().empty()) return true;
-  WARN("skipped: the hostile files could not be generated (python3 tests/hostile/generate.py)");
-  return false;
-}
-
 }  // namespace
 
 TEST_CASE("every prefix of a file is truncated (G04)", "[hostile]") {
-  if (!corpus_is_there()) return;
+  if (!lbm::test::hostile_corpus_is_there()) return;
   for (const char* seed : kSeeds) {
     Bench bench(lbm::test::hostile_file(seed).bytes());
     const usize size = bench.bytes().size();
@@ -212,7 +206,7 @@ TEST_CASE("every prefix of a file is truncated (G04)", "[hostile]") {
 }
 
 TEST_CASE("every bit of the header and the tables, flipped", "[hostile]") {
-  if (!corpus_is_there()) return;
+  if (!lbm::test::hostile_corpus_is_there()) return;
   // The other seed has the same kinds of fields; its numbers have their turn below.
   for (const char* seed : {"G00-base.gguf", "G00-smallest.gguf"}) {
     Bench bench(lbm::test::hostile_file(seed).bytes());
@@ -233,7 +227,7 @@ TEST_CASE("every bit of the header and the tables, flipped", "[hostile]") {
 }
 
 TEST_CASE("every number of the header and the tables, replaced", "[hostile]") {
-  if (!corpus_is_there()) return;
+  if (!lbm::test::hostile_corpus_is_there()) return;
   for (const char* seed : kSeeds) {
     Bench bench(lbm::test::hostile_file(seed).bytes());
     const std::vector<Field> fields = FieldFinder(bench.bytes()).fields();
@@ -276,7 +270,7 @@ TEST_CASE("every number of the header and the tables, replaced", "[hostile]") {
 }
 
 TEST_CASE("every pair of counts and lengths in the smallest file, replaced together", "[hostile]") {
-  if (!corpus_is_there()) return;
+  if (!lbm::test::hostile_corpus_is_there()) return;
   Bench bench(lbm::test::hostile_file("G00-smallest.gguf").bytes());
   const std::vector<Field> fields = FieldFinder(bench.bytes()).fields();
   const u64 values[] = {0, 1, 3, 9, ~u64{0}, u64{1} << 40, u64{1} << 63};

@@ -2,7 +2,10 @@
 // this repository.
 #pragma once
 
+#include <algorithm>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 namespace lbm::test {
 
@@ -12,6 +15,19 @@ namespace lbm::test {
 
 // The default model in models/cache (`make model`), or $LBM_MODEL. Empty where it was not fetched.
 [[nodiscard]] std::string default_model_path();
+
+// The models in a folder of the golden data, as "folder/name" in order; none where it is absent.
+[[nodiscard]] inline std::vector<std::string> golden_models(const std::string& folder) {
+  std::vector<std::string> names;
+  const std::string path = golden_path(folder);
+  if (path.empty()) return names;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    if (entry.path().extension() == ".gguf")
+      names.push_back(folder + "/" + entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 }  // namespace lbm::test
 

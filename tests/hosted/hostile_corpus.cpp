@@ -1,6 +1,8 @@
 #include "tests/hosted/hostile_corpus.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -8,6 +10,7 @@
 #include <stdexcept>
 
 #include "tests/hosted/memory_source.h"
+#include "tests/test.h"
 
 namespace lbm::test {
 namespace {
@@ -53,11 +56,19 @@ std::vector<HostileFile> load_corpus() {
 
 }  // namespace
 
-std::vector<u8> HostileFile::bytes() const { return read_bytes(folder() + "/" + name); }
+std::string HostileFile::path() const { return folder() + "/" + name; }
+
+std::vector<u8> HostileFile::bytes() const { return read_bytes(path()); }
 
 const std::vector<HostileFile>& hostile_corpus() {
   static const std::vector<HostileFile> corpus = load_corpus();
   return corpus;
+}
+
+bool hostile_corpus_is_there() {
+  if (!hostile_corpus().empty()) return true;
+  WARN("skipped: the hostile files could not be generated (python3 tests/hostile/generate.py)");
+  return false;
 }
 
 const HostileFile& hostile_file(const std::string& name) {
@@ -65,6 +76,33 @@ const HostileFile& hostile_file(const std::string& name) {
     if (file.name == name) return file;
   }
   throw std::runtime_error("no hostile file is called " + name);
+}
+
+u64 HostileSource::n_byte() const {
+  u64 n = bytes_.size();
+  for (const auto& neighbour : neighbours_) n += neighbour->n_byte();
+  return n;
+}
+
+Status HostileSource::read(u64 offset, Span<u8> out) {
+  for (usize done = 0; done < out.size();) {
+    if (offset + done >= bytes_.size())
+      return fail(ErrorCode::kTruncated, "the source ends early").at(bytes_.size());
+    const usize n =
+        std::min({piece_, out.size() - done, static_cast<usize>(bytes_.size() - offset - done)});
+    std::memcpy(out.data() + done, bytes_.data() + offset + done, n);
+    done += n;
+  }
+  return {};
+}
+
+Result<ByteSource*> HostileSource::open_beside(Str neighbour) {
+  for (const HostileFile& file : hostile_corpus()) {
+    if (!(Str(file.name.c_str()) == neighbour)) continue;
+    neighbours_.push_back(std::make_unique<HostileSource>(file, piece_));
+    return static_cast<ByteSource*>(neighbours_.back().get());
+  }
+  return fail(ErrorCode::kNotFound, "no such file beside it").about(neighbour);
 }
 
 }  // namespace lbm::test

@@ -18,7 +18,9 @@ class LoadedModel {
  public:
   // The memory begins as NaN, so that whatever is read before it was written shows.
   explicit LoadedModel(const std::string& path, usize memory_bytes = 64 << 20)
-      : source_(read_bytes(path)), memory_(memory_bytes, 0xff) {
+      : LoadedModel(read_bytes(path), memory_bytes) {}
+  explicit LoadedModel(std::vector<u8> bytes, usize memory_bytes = 64 << 20)
+      : source_(std::move(bytes)), memory_(memory_bytes, 0xff) {
     arena_.add_range({memory_.data(), memory_.size()});
     status_ = load();
   }

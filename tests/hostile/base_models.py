@@ -1,4 +1,5 @@
 """The valid models that the recipes start from."""
+import copy
 import functools
 import struct
 
@@ -60,7 +61,12 @@ MERGES = ["t h", "th e", "i n", "e r", "a n", "o n", "r e", "a t", "e n", "o u",
 
 
 def base():
-    """The model that every recipe starts from."""
+    """The model that every recipe starts from; its own, to be changed."""
+    return copy.deepcopy(make_base())
+
+
+@functools.cache
+def make_base():
     pieces, scores, types = vocabulary()
     m = Model()
     m.set("general.architecture", STRING, "llama").set("general.name", STRING, "hostile base")
@@ -96,6 +102,11 @@ def base():
 
 def byte_level():
     """The same model with a byte-level (gpt2) vocabulary: 256 bytes, 29 merges, 3 control tokens."""
+    return copy.deepcopy(make_byte_level())
+
+
+@functools.cache
+def make_byte_level():
     m = base()
     pieces = byte_characters() + [merge.replace(" ", "") for merge in MERGES] + ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     assert len(pieces) == N_VOCAB

@@ -1,22 +1,32 @@
 #!/usr/bin/env python3
-"""Writes the corpus of hostile model files, and the table of what must happen to each.
+"""Writes the corpus of hostile files, and the table of what must happen to each.
 
-Every file is one valid small model (two layers of a llama, 288 tokens, F32) with one thing wrong, so that the only way to refuse
-it is to see that thing. The ids G01 ... G43 and T04 ... T09 number the recipes; docs/formats/gguf.md has the rules behind them.
+Every file is a valid small one (a model: two layers of a llama, 288 tokens, F32) with one thing wrong, so that the only way to
+refuse it is to see that thing. docs/hostile.md has the recipes by their ids, and the published reports behind them.
 
-    generate.py [FOLDER]        writes the files and FOLDER/INDEX.tsv (default: build/hostile)
-    generate.py --write-index   rewrites tests/hostile/INDEX.tsv, the copy that is kept with the sources
-    generate.py --check         says whether that copy is current
+    generate.py [FOLDER]        writes the files, FOLDER/INDEX.tsv, and all of it as one file, FOLDER/HOSTILE.PAK, for hosts without
+                                folders (default: build/hostile)
+    generate.py --write-index   rewrites tests/hostile/INDEX.tsv and the table of docs/hostile.md, which are kept with the sources
+    generate.py --check         says whether those are current, and whether every published report has its file
 
 Python's standard library only; the same bytes on every machine.
 """
 import argparse
+import struct
 import sys
 from pathlib import Path
 
-import recipes_metadata  # noqa: F401  each of these adds its recipes to the list
+import published
+import recipes_artifacts  # noqa: F401  each of these adds its recipes to the list
+import recipes_families  # noqa: F401
+import recipes_llama2c  # noqa: F401
+import recipes_metadata  # noqa: F401
 import recipes_tensors  # noqa: F401
 import recipes_model  # noqa: F401
+import recipes_settings  # noqa: F401
+import recipes_slm  # noqa: F401
+import recipes_split  # noqa: F401
+import recipes_templates  # noqa: F401
 import recipes_vocabulary  # noqa: F401
 from recipe import RECIPES
 
@@ -24,15 +34,60 @@ HERE = Path(__file__).resolve().parent
 INDEX_HEADER = "#id\tfile\terror\tstage\toffset\tsource\n"
 
 
+def name_of(ident, name, suffix):
+    whole = name.startswith("=")
+    if whole and name.count(".") == 1:
+        return name[1:]  # tokenizer.bin, which any model may have beside it
+    return f"{ident}-{name[1:]}" if whole else f"{ident}-{name}.{suffix}"
+
+
 def rows():
     """(row of INDEX.tsv, bytes) for every file."""
     names = set()
-    for ident, source, function in RECIPES:
+    for ident, source, suffix, function in RECIPES:
         for name, data, error, stage, offset in function():
-            file = f"{ident}-{name}.gguf"
+            file = name_of(ident, name, suffix)
             assert file not in names, file
             names.add(file)
             yield f"{ident}\t{file}\t{error}\t{stage}\t{'-' if offset is None else offset}\t{source}\n", file, data
+
+
+def pack(entries):
+    """One file of all: a count, then (name, error, stage, offset, place, size) of each, then the bytes. tests/hostile/pack.h reads
+    it."""
+    head = struct.calcsize(PACK_HEAD) + len(entries) * struct.calcsize(PACK_ENTRY)
+    table, body = [], []
+    for row, file, data in entries:
+        _, _, error, stage, offset, _ = row.rstrip("\n").split("\t")
+        table.append(struct.pack(PACK_ENTRY, file.encode(), error.encode(), stage.encode(),
+                                 2**64 - 1 if offset == "-" else int(offset), head, len(data)))
+        body.append(data)
+        head += len(data)
+    return struct.pack(PACK_HEAD, b"LBMPACK1", len(entries)) + b"".join(table + body)
+
+
+PACK_HEAD, PACK_ENTRY = "<8sQ", "<96s24s16sQQQ"
+DOCUMENT = HERE.parent.parent / "docs" / "hostile.md"
+TABLE_START, TABLE_END = "<!-- reports: written by tests/hostile/generate.py -->\n", "<!-- end of reports -->\n"
+
+
+def document(reports):
+    """docs/hostile.md with its table of published reports as it has to be."""
+    before, _, rest = DOCUMENT.read_text().partition(TABLE_START)
+    return before + TABLE_START + published.table(reports) + TABLE_END + rest.partition(TABLE_END)[2]
+
+
+def check(index, reports):
+    """What is not as it should be, one line each."""
+    if not (HERE / "INDEX.tsv").exists() or (HERE / "INDEX.tsv").read_text() != index:
+        yield "tests/hostile/INDEX.tsv is not current; run tests/hostile/generate.py --write-index"
+    if document(reports) != DOCUMENT.read_text():
+        yield "the table of docs/hostile.md is not current; run tests/hostile/generate.py --write-index"
+    without_file, unknown = published.missing(reports)
+    for report in without_file:
+        yield f"{report} has no file: name it in the source of a recipe, or say why in tests/hostile/published.py"
+    for report in unknown:
+        yield f"{report} is the source of a recipe, but is not listed in tests/hostile/published.py"
 
 
 def main(arguments):
@@ -42,22 +97,22 @@ def main(arguments):
     action.add_argument("--write-index", action="store_true")
     action.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
+    entries = list(rows())
+    index = INDEX_HEADER + "".join(row for row, _, _ in entries)
     if options.check or options.write_index:
-        index = INDEX_HEADER + "".join(row for row, _, _ in rows())
-        kept = HERE / "INDEX.tsv"
+        columns = [row.rstrip("\n").split("\t") for row, _, _ in entries]
+        reports = [(fields[0], fields[5]) for fields in columns]
         if options.write_index:
-            kept.write_text(index)
-            return 0
-        if kept.exists() and kept.read_text() == index:
-            return 0
-        print("tests/hostile/INDEX.tsv is not current; run tests/hostile/generate.py --write-index", file=sys.stderr)
-        return 1
+            (HERE / "INDEX.tsv").write_text(index)
+            DOCUMENT.write_text(document(reports))
+        wrong = list(check(index, reports))
+        print("".join(line + "\n" for line in wrong), end="", file=sys.stderr)
+        return 1 if wrong else 0
     folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    index = INDEX_HEADER
-    for row, file, data in rows():
-        index += row
+    for _, file, data in entries:
         (folder / file).write_bytes(data)
+    (folder / "HOSTILE.PAK").write_bytes(pack(entries))
     # Last, so that an index is a sign of a complete corpus.
     (folder / "INDEX.tsv").write_text(index)
     return 0

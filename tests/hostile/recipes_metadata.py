@@ -73,7 +73,7 @@ def key_counts():
     yield "n-kv-beyond-file", patched(small, 16, u64((len(small) - 24) // 13 + 1)), "truncated", "open", 16
 
 
-@recipe("G08", "CVE-2024-21836 CVE-2024-25666")
+@recipe("G08", "CVE-2024-21836 CVE-2024-25666 llama.cpp#15711")
 def tensor_counts():
     data = base().build()
     for name, count in COUNTS:
@@ -131,7 +131,7 @@ def value_types():
         yield f"type-{value}", patched(data, at, u32(value)), "bad_type", "open", at
 
 
-@recipe("G13", "CVE-2024-23496 llama.cpp#19003 CVE-2025-0315")
+@recipe("G13", "CVE-2024-23496 CVE-2024-25665 llama.cpp#19003 CVE-2025-0315 ollama#17042")
 def string_lengths():
     m = base()
     data = m.build()
@@ -151,7 +151,7 @@ def string_lengths():
     yield "string-1-mib-and-1", data, "limit", "open", m.at["general.description", "value"]
 
 
-@recipe("G14", "CVE-2024-21825 CVE-2024-25667 llama.cpp#27188 llama.cpp#28131")
+@recipe("G14", "CVE-2024-21825 CVE-2024-25667 llama.cpp#27188 llama.cpp#28131 ollama#17042")
 def array_counts():
     m = base()
     data = m.build()
@@ -166,7 +166,7 @@ def array_counts():
     yield "5000000-f64", big + bytes(5_200_000), "truncated", "open", len(big)
 
 
-@recipe("G15")
+@recipe("G15", "gguf_py_f001")
 def nested_arrays():
     for depth in (1, 2, 100_000):
         m = base()

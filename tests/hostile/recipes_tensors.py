@@ -26,7 +26,7 @@ def dimensions():
         yield f"dim1-{name}", patched(data, at + 8, u64(value)), error, "open", at
 
 
-@recipe("G22", "CVE-2026-33298 llama.cpp#25401")
+@recipe("G22", "CVE-2026-33298 GHSA-96jg-mvhq-q7q7 llama.cpp#25401")
 def dimension_products():
     shapes = [("wraps-to-4", [4194305, 4194305, 211106198978564], T_F32), ("2-64", [2**32, 2**32], T_F32),
               ("i64-2-61", [2**61], T_I64), ("i64-2-61-in-two", [2**31, 2**30], T_I64), ("four", [2**16] * 4, T_F32)]

@@ -1,4 +1,6 @@
-"""T04 to T09: a sound container and model around a vocabulary that can not be. Those of tokenizer.bin are not here."""
+"""T04 to T10: a sound container and model around a vocabulary that can not be. Those of tokenizer.bin are in recipes_llama2c.py."""
+import struct
+
 from base_models import MERGES, N_VOCAB, base, byte_characters, byte_level, vocabulary
 from gguf_writer import ARRAY, F32, I32, STRING, U32, U8
 from recipe import recipe
@@ -98,3 +100,83 @@ def merges():
     yield "merges-u32", data, "bad_type", "tokenizer", m.at[key, "value"]
     yield "pre-unknown", byte_level().set("tokenizer.ggml.pre", STRING, "nonsense").build(), "unsupported", "tokenizer", None
     yield "model-unknown", base().set("tokenizer.ggml.model", STRING, "nonsense").build(), "unsupported", "tokenizer", None
+
+
+CHARSMAP = "tokenizer.ggml.precompiled_charsmap"
+VALUE = 1 << 31
+
+
+def charsmap(units, texts, n_byte=None):
+    """The blob of SentencePiece: bytes of the array, the array, the strings."""
+    body = b"".join(struct.pack("<I", unit) for unit in units)
+    return struct.pack("<I", len(body) if n_byte is None else n_byte) + body + texts
+
+
+def mapping(text=0, leaf=512, ends=True):
+    """An array that maps 'a' to the string at `text`: the root's children start at 256, the value stands at `leaf`."""
+    units = [0] * 768
+    node = 256 ^ ord("a")
+    units[0] = 256 << 10
+    units[node] = (node ^ leaf) << 10 | (0x100 if ends else 0) | ord("a")
+    if leaf < len(units):
+        units[leaf] = VALUE | text
+    return units
+
+
+def unigram():
+    """The base as a unigram vocabulary."""
+    return base().set("tokenizer.ggml.model", STRING, "t5")
+
+
+@recipe("T10", "llama.cpp#25258")
+def character_maps():
+    def put(blob, kind=U8):
+        m = unigram().set(CHARSMAP, ARRAY, (kind, blob))
+        return m.build(), m.at[CHARSMAP, "value"]
+    yield "unigram", unigram().build(), "ok", "ok", None
+    yield "map-empty", put(b"")[0], "ok", "ok", None
+    yield "map-a-to-b", put(charsmap(mapping(), b"b\0"))[0], "ok", "ok", None
+    for n in (1, 2, 3):
+        data, at = put(b"\0" * n)
+        yield f"map-{n}-bytes", data, "truncated", "tokenizer", at + 12
+    good = charsmap(mapping(), b"b\0")
+    for name, blob, error, more in [
+            ("4-bytes", b"\0\0\0\0", "bad_offset", 12), ("size-0", charsmap([], b"\0"), "bad_value", 12),
+            ("size-odd", charsmap(mapping(), b"b\0", 766), "bad_value", 12), ("size-2-32", charsmap(mapping(), b"b\0", 2**32 - 1), "bad_offset", 12),
+            ("no-strings", charsmap(mapping(), b""), "bad_offset", 12), ("string-open", charsmap(mapping(), b"b"), "truncated", 12 + len(good) - 1),
+            ("units-255", charsmap([0] * 255, b"\0"), "bad_offset", 16), ("leaf-far", charsmap(mapping(leaf=4096), b"b\0"), "bad_offset", None),
+            ("text-far", charsmap(mapping(text=2), b"b\0"), "bad_offset", 16 + 4 * 512),
+            ("text-2-31", charsmap(mapping(text=2**31 - 1), b"b\0"), "bad_offset", 16 + 4 * 512),
+            ("text-long", charsmap(mapping(), b"b" * 100_000 + b"\0"), "limit", None),
+            ("loop", charsmap(mapping(leaf=256, ends=False), b"b\0"), "bad_value", None)]:
+        data, at = put(blob)
+        yield f"map-{name}", data, error, "tokenizer", at + more if more else None
+    data, at = put([1, 2, 3, 4], I32)
+    yield "map-i32", data, "bad_type", "tokenizer", at
+    m = unigram().set(CHARSMAP, STRING, "abc")
+    data = m.build()
+    yield "map-string", data, "bad_type", "tokenizer", m.at[CHARSMAP, "value"]
+    for key in ("normalizer", "space_prefix"):
+        full = f"tokenizer.lbm.{key}"
+        yield f"{key}-unknown", unigram().set(full, STRING, "x").build(), "unsupported" if key == "normalizer" else "bad_value", "tokenizer", None
+        m = unigram().set(full, U32, 1)
+        data = m.build()
+        yield f"{key}-number", data, "bad_type", "tokenizer", m.at[full, "value"]
+
+
+@recipe("T07", "llama.cpp#14145 llama.cpp#25508")
+def default_ids():
+    """Vocabularies of one and two tokens, with the keys of their special ids absent."""
+    for kind in ("llama", "t5", "bert", "gpt2"):
+        for n in (1, 2):
+            m = base().set("tokenizer.ggml.model", STRING, kind)
+            for key in ("bos", "eos", "unknown"):
+                m.drop(f"tokenizer.ggml.{key}_token_id")
+            m.drop("tokenizer.ggml.add_bos_token").drop("tokenizer.ggml.add_eos_token")
+            m.set(TOKENS, ARRAY, (STRING, ["a", "b"][:n])).set(SCORES, ARRAY, (F32, [0.0] * n)).set(TYPES, ARRAY, (I32, [1] * n))
+            m.set("tokenizer.ggml.merges", ARRAY, (STRING, []))
+            for t in m.tensors:
+                if N_VOCAB in t.dims:
+                    t.dims[1], t.data = n, None
+            error = {"llama": "ok", "t5": "missing", "bert": "mismatch", "gpt2": "ok"}[kind]
+            yield f"{kind}-{n}-tokens", m.build(), error, "ok" if error == "ok" else "tokenizer", None

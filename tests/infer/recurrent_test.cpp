@@ -226,6 +226,8 @@ TEST_CASE("going back costs what lies behind the newest checkpoint", "[infer]") 
   CHECK(evaluated(1) == 1);
   REQUIRE(session->rewind(19).ok());
   CHECK(evaluated(1) == 4);  // 16 .. 18, and one more
+  REQUIRE(session->rewind(19).ok());
+  CHECK(evaluated(1) == 1);  // kept since
   REQUIRE(session->rewind(20).ok());
   CHECK(evaluated(12) == 12);  // a turn: 20 is kept, and 28 before the last batch
   CHECK(evaluated(1) == 1);

@@ -2,6 +2,7 @@
 // are asked for.
 #pragma once
 
+#include "core/base/fmt.h"
 #include "core/model/config.h"
 #include "tests/format/gguf_builder.h"
 
@@ -47,9 +48,9 @@ class ConfigCase {
     for (const f32 value : values) keys_.f32_value(value);
     return count();
   }
-  // F32 [n_row][n_col], or [n_col] where n_row is 0; n_col a multiple of 8. All zeros.
-  ConfigCase& tensor(Str name, u32 n_col, u32 n_row = 0) {
-    tensors_.tensor(name, n_col, n_row, DType::kF32, data_size_);
+  // [n_row][n_col], or [n_col] where n_row is 0; n_col a multiple of 8. All zeros.
+  ConfigCase& tensor(Str name, u32 n_col, u32 n_row = 0, DType type = DType::kF32) {
+    tensors_.tensor(name, n_col, n_row, type, data_size_);
     data_size_ += u64{n_col} * (n_row == 0 ? 1 : n_row) * sizeof(f32);
     ++n_tensor_;
     return *this;
@@ -84,8 +85,8 @@ class ConfigCase {
 
   Str architecture_;
   TextBuffer<96> name_;
-  u8 key_bytes_[4096];
-  u8 tensor_bytes_[8192];
+  u8 key_bytes_[4096] = {};
+  u8 tensor_bytes_[8192] = {};
   u8 file_[192 * 1024];
   u8 tables_[64 * 1024];
   GgufBuilder keys_;

@@ -17,7 +17,7 @@ STAND_INS = {
     "id": 'echo "$USER_ID"',
     "sudo": 'USER_IS=sudo "$@"',
 }
-BUILD = ["make", "clang-19", "lld-19", "llvm-19", "g++", "libcli11-dev", "nlohmann-json3-dev", "gnu-efi"]
+BUILD = ["make", "clang-19", "lld-19", "llvm-19", "g++", "libcli11-dev", "nlohmann-json3-dev", "libcpp-httplib-dev", "gnu-efi"]
 
 
 class DepsTest(unittest.TestCase):
@@ -57,7 +57,7 @@ class DepsTest(unittest.TestCase):
         self.assertEqual(self.run_deps("build"), (0, "", []))
 
     def test_names_what_is_missing_and_why_and_installs_that_only(self):
-        self.set_world(installed=["make", "g++", "libcli11-dev", "nlohmann-json3-dev"], known=BUILD)
+        self.set_world(installed=["make", "g++", "libcli11-dev", "nlohmann-json3-dev", "libcpp-httplib-dev"], known=BUILD)
         code, output, calls = self.run_deps("build")
         self.assertEqual(code, 0, output)
         self.assertRegex(output, r"gnu-efi +UEFI headers\n")

@@ -2,6 +2,7 @@
 
 #include "core/base/pcg32.h"
 #include "tests/test.h"
+#include "tests/tokenizer/pretokenizer_cases.h"
 
 namespace lbm {
 namespace {
@@ -106,6 +107,132 @@ TEST_CASE("pretokenizers that cut more than once", "[tokenizer]") {
              "x|.foo| (|123|45|)| |\xE3\x81\x82|z|\n"));
 }
 
+TEST_CASE("pretokenizers: every class cuts as its expressions do", "[tokenizer]") {
+  for (const test::CutCase& c : test::kCutCases) {
+    const Pretokenizer* pretokenizer = find_pretokenizer(c.name);
+    REQUIRE(pretokenizer != nullptr);
+    for (usize i = 0; i < test::kCutTextCount; ++i) {
+      char lengths[256];
+      usize n = 0;
+      WordSplitter words(*pretokenizer, test::kCutTexts[i]);
+      for (Str word; words.next(word) && n < sizeof(lengths) - 8;) {
+        for (usize part = 0; part < word.size() / 64; ++part) lengths[n++] = 'p';
+        lengths[n++] = static_cast<char>('0' + word.size() % 64);
+      }
+      CHECK(Str(lengths, n) == c.lengths[i]);
+    }
+  }
+}
+
+TEST_CASE("pretokenizers: every name of llama.cpp is known", "[tokenizer]") {
+  constexpr Str kNames[] = {"a.x-4.0",
+                            "afmoe",
+                            "bailingmoe",
+                            "bailingmoe2",
+                            "bloom",
+                            "chameleon",
+                            "chatglm-bpe",
+                            "codeshell",
+                            "cohere2moe",
+                            "command-r",
+                            "dbrx",
+                            "deepseek-coder",
+                            "deepseek-llm",
+                            "deepseek-r1-qwen",
+                            "deepseek-v3",
+                            "default",
+                            "exaone",
+                            "exaone-moe",
+                            "exaone4",
+                            "f2llmv2",
+                            "falcon",
+                            "falcon-h1",
+                            "falcon3",
+                            "gemma4",
+                            "gigachat",
+                            "glm4",
+                            "glm5",
+                            "gpt-2",
+                            "gpt-4o",
+                            "gpt3-finnish",
+                            "granite-docling",
+                            "granite-embed-multi-311m",
+                            "granite-embed-multi-97m",
+                            "grok-2",
+                            "hunyuan",
+                            "hunyuan-dense",
+                            "hy_v4",
+                            "jais",
+                            "jais-2",
+                            "jina-de",
+                            "jina-es",
+                            "jina-v1-en",
+                            "jina-v2-code",
+                            "jina-v2-de",
+                            "jina-v2-es",
+                            "jina-v5-nano",
+                            "joyai-llm",
+                            "kanana2",
+                            "kimi-k2",
+                            "kormo",
+                            "laguna",
+                            "lfm2",
+                            "llada-moe",
+                            "llama-bpe",
+                            "llama-v3",
+                            "llama3",
+                            "llama4",
+                            "megrez",
+                            "mellum",
+                            "mellum2",
+                            "midm-2.0",
+                            "minerva-7b",
+                            "minicpm5",
+                            "minimax-m2",
+                            "modern-bert",
+                            "mpt",
+                            "olmo",
+                            "phi-2",
+                            "pixtral",
+                            "poro-chat",
+                            "qwen2",
+                            "qwen35",
+                            "refact",
+                            "roberta-bpe",
+                            "sarvam-moe",
+                            "seed-coder",
+                            "smaug-bpe",
+                            "smollm",
+                            "solar-open",
+                            "spark2_5",
+                            "stablelm2",
+                            "starcoder",
+                            "superbpe",
+                            "talkie",
+                            "tekken",
+                            "tiny_aya",
+                            "trillion",
+                            "ufakzeka",
+                            "viking",
+                            "youtu"};
+  for (const Str name : kNames) CHECK(find_pretokenizer(name) != nullptr);
+}
+
+// A matcher that looked on to the end of its run at every place would take many times as long.
+TEST_CASE("pretokenizers: long runs are cut in linear time", "[tokenizer]") {
+  static char text[1 << 14];
+  constexpr char kBytes[] = {'1', ' ', '\n', 'a', '.', '\''};
+  for (const char byte : kBytes) {
+    for (char& c : text) c = byte;
+    for (const test::CutCase& c : test::kCutCases) {
+      usize n_byte = 0;
+      WordSplitter words(*find_pretokenizer(c.name), Str(text, sizeof(text)));
+      for (Str word; words.next(word);) n_byte += word.size();
+      CHECK(n_byte == sizeof(text));
+    }
+  }
+}
+
 TEST_CASE("pretokenizers: a name this build does not know", "[tokenizer]") {
   CHECK(find_pretokenizer("no-such-name") == nullptr);
   CHECK(find_pretokenizer("") == nullptr);
@@ -113,10 +240,6 @@ TEST_CASE("pretokenizers: a name this build does not know", "[tokenizer]") {
 }
 
 TEST_CASE("pretokenizers: the words are the text, whatever the text is", "[tokenizer]") {
-  constexpr Str kNames[] = {"gpt-2",      "smollm",         "llama-bpe",    "qwen2",
-                            "qwen35",     "gpt-4o",         "tekken",       "falcon",
-                            "default",    "deepseek-coder", "deepseek-llm", "deepseek-v3",
-                            "seed-coder", "minicpm5"};
   constexpr Str kParts[] = {"a",
                             "Z",
                             "'s",
@@ -149,9 +272,9 @@ TEST_CASE("pretokenizers: the words are the text, whatever the text is", "[token
       __builtin_memcpy(text + n, part.data(), part.size());
       n += part.size();
     }
-    for (const Str name : kNames) {
+    for (const test::CutCase& c : test::kCutCases) {
       const char* expected = text;
-      WordSplitter words(*find_pretokenizer(name), Str(text, n));
+      WordSplitter words(*find_pretokenizer(c.name), Str(text, n));
       for (Str word; words.next(word);) {
         n_wrong += word.data() == expected && !word.empty() ? 0u : 1u;
         expected = word.end();

@@ -20,14 +20,23 @@ struct TinyVocab {
   Str model = "gpt2";
   Str pre = "gpt-2";
   // The 256 byte tokens come first: characters of the byte-level alphabet for gpt2; for llama
-  // <unk>, <s>, </s> and then <0x00> to <0xFF>. The tokens of the test follow.
+  // <unk>, <s>, </s> and then <0x00> to <0xFF>. The tokens of the test follow. For t5 and bert they
+  // are all there is.
   u32 n_byte_token = 256;
   Span<const TinyToken> tokens;
   Span<const Str> merges;
   u32 bos = Tokenizer::kNoToken;  // kNoToken: the key is absent
   u32 eos = Tokenizer::kNoToken;
   i32 add_bos = -1;  // -1: absent
+  i32 add_eos = -1;
   i32 add_space_prefix = -1;
+  i32 merge_spaces = -1;
+  i32 lowercase = -1;
+  u32 unknown = Tokenizer::kNoToken;
+  u32 separator = Tokenizer::kNoToken;
+  Span<const u8> charsmap;
+  Str normalizer;    // tokenizer.lbm.normalizer
+  Str space_prefix;  // tokenizer.lbm.space_prefix
   Str name = "tiny";
   // Faults.
   bool no_merges = false;
@@ -39,8 +48,9 @@ struct TinyVocab {
   MetaType type_of_scores = MetaType::kF32;
 
   [[nodiscard]] bool is_llama() const { return model == "llama"; }
+  [[nodiscard]] bool is_bare() const { return model == "t5" || model == "bert"; }
   // Id of tokens[0].
-  [[nodiscard]] u32 first_id() const { return n_byte_token + (is_llama() ? 3 : 0); }
+  [[nodiscard]] u32 first_id() const { return is_bare() ? 0 : n_byte_token + (is_llama() ? 3 : 0); }
 };
 
 class TinyVocabWriter {
@@ -48,10 +58,13 @@ class TinyVocabWriter {
   TinyVocabWriter(const TinyVocab& vocab, Span<u8> out) : vocab_(vocab), gguf_(out) {}
 
   Span<const u8> write() {
-    const u64 n_meta = 5u + (vocab_.no_types ? 0u : 1u) + (vocab_.no_scores ? 0u : 1u) +
-                       (vocab_.no_merges ? 0u : 1u) + (vocab_.bos != Tokenizer::kNoToken) +
-                       (vocab_.eos != Tokenizer::kNoToken) + (vocab_.add_bos >= 0) +
-                       (vocab_.add_space_prefix >= 0);
+    const u64 n_meta =
+        5u + (vocab_.no_types ? 0u : 1u) + (vocab_.no_scores ? 0u : 1u) +
+        (vocab_.no_merges ? 0u : 1u) + (vocab_.bos != Tokenizer::kNoToken) +
+        (vocab_.eos != Tokenizer::kNoToken) + (vocab_.add_bos >= 0) + (vocab_.add_eos >= 0) +
+        (vocab_.add_space_prefix >= 0) + (vocab_.merge_spaces >= 0) + (vocab_.lowercase >= 0) +
+        (vocab_.unknown != Tokenizer::kNoToken) + (vocab_.separator != Tokenizer::kNoToken) +
+        !vocab_.charsmap.empty() + !vocab_.normalizer.empty() + !vocab_.space_prefix.empty();
     gguf_.header(0, n_meta);
     gguf_.text_key("general.architecture", "llama").text_key("general.name", vocab_.name);
     gguf_.text_key("tokenizer.ggml.model", vocab_.model).text_key("tokenizer.ggml.pre", vocab_.pre);
@@ -66,7 +79,27 @@ class TinyVocabWriter {
     if (vocab_.bos != Tokenizer::kNoToken) gguf_.u32_key("tokenizer.ggml.bos_token_id", vocab_.bos);
     if (vocab_.eos != Tokenizer::kNoToken) gguf_.u32_key("tokenizer.ggml.eos_token_id", vocab_.eos);
     flag("tokenizer.ggml.add_bos_token", vocab_.add_bos);
+    flag("tokenizer.ggml.add_eos_token", vocab_.add_eos);
     flag("tokenizer.ggml.add_space_prefix", vocab_.add_space_prefix);
+    flag("tokenizer.ggml.remove_extra_whitespaces", vocab_.merge_spaces);
+    flag("tokenizer.ggml.normalizer.lowercase", vocab_.lowercase);
+    if (vocab_.unknown != Tokenizer::kNoToken) {
+      gguf_.u32_key("tokenizer.ggml.unknown_token_id", vocab_.unknown);
+    }
+    if (vocab_.separator != Tokenizer::kNoToken) {
+      gguf_.u32_key("tokenizer.ggml.seperator_token_id", vocab_.separator);
+    }
+    if (!vocab_.charsmap.empty()) {
+      gguf_.key("tokenizer.ggml.precompiled_charsmap", MetaType::kArray)
+          .array(MetaType::kU8, vocab_.charsmap.size());
+      for (const u8 byte : vocab_.charsmap) gguf_.u8_value(byte);
+    }
+    if (!vocab_.normalizer.empty()) {
+      gguf_.text_key("tokenizer.lbm.normalizer", vocab_.normalizer);
+    }
+    if (!vocab_.space_prefix.empty()) {
+      gguf_.text_key("tokenizer.lbm.space_prefix", vocab_.space_prefix);
+    }
     gguf_.pad(32);
     return gguf_.bytes();
   }
@@ -83,7 +116,7 @@ class TinyVocabWriter {
   void write_tokens() {
     gguf_.key("tokenizer.ggml.tokens", MetaType::kArray).array(MetaType::kString, n_token());
     if (vocab_.is_llama()) gguf_.text("<unk>").text("<s>").text("</s>");
-    for (u32 byte = 0; byte < vocab_.n_byte_token; ++byte) {
+    for (u32 byte = 0; byte < vocab_.n_byte_token && !vocab_.is_bare(); ++byte) {
       if (vocab_.is_llama()) {
         constexpr char kDigits[] = "0123456789ABCDEF";
         const char spelling[] = {'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'};

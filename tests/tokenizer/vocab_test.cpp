@@ -45,10 +45,10 @@ TEST_CASE("vocab: the least that is accepted", "[tokenizer]") {
 
 TEST_CASE("vocab: other kinds of tokenizer are refused by name", "[tokenizer]") {
   TinyVocab vocab = byte_level({});
-  vocab.model = "bert";
-  const LoadedTiny bert(vocab);
-  CHECK(bert.refused(ErrorCode::kUnsupported));
-  CHECK(bert.error().subject_text() == "bert");
+  vocab.model = "rwkv";
+  const LoadedTiny rwkv(vocab);
+  CHECK(rwkv.refused(ErrorCode::kUnsupported));
+  CHECK(rwkv.error().subject_text() == "rwkv");
   vocab.model = "gpt2";
   vocab.pre = "no-such-cut";
   const LoadedTiny cut(vocab);

@@ -1,0 +1,101 @@
+// The hostile files that only the tools read: refused with the code of the index, each as a command
+// would read it, from its file.
+#include <cstdlib>
+#include <functional>
+#include <map>
+
+#include "tests/hosted/hostile_corpus.h"
+#include "tests/hosted/memory_source.h"
+#include "tests/test.h"
+#include "tools/clif.h"
+#include "tools/manifest.h"
+#include "tools/safetensors.h"
+#include "tools/scxm.h"
+
+using namespace lbm;
+using lbm::test::hostile_corpus;
+using lbm::test::hostile_corpus_is_there;
+using lbm::test::HostileFile;
+
+namespace {
+
+struct Refusal {
+  std::string code = "ok";
+  u64 offset = Error::kNoOffset;
+};
+
+Refusal refusal_of(const Status& status) {
+  if (status.ok()) return {};
+  const Str name = error_code_name(status.error().code);
+  return {{name.data(), name.size()}, status.error().offset};
+}
+
+// The code at the end of a message, "... at byte 4 [bad_version]".
+Refusal refusal_of(const cli::CommandError& error) {
+  const std::string text = error.what();
+  Refusal refusal;
+  const usize open = text.rfind('[');
+  refusal.code = text.substr(open + 1, text.rfind(']') - open - 1);
+  const usize at = text.rfind("at byte ");
+  if (at != std::string::npos) refusal.offset = std::strtoull(text.c_str() + at + 8, nullptr, 10);
+  return refusal;
+}
+
+template <class T>
+Status status_of(const Result<T>& result) {
+  return result.ok() ? Status() : Status(result.error());
+}
+
+using Reader = std::function<Refusal(const HostileFile&)>;
+
+Refusal by_exception(const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const cli::CommandError& error) {
+    return refusal_of(error);
+  }
+  return {};
+}
+
+const std::map<std::string, Reader>& readers() {
+  static const std::map<std::string, Reader> all = {
+      {"safetensors",
+       [](const HostileFile& file) {
+         return by_exception([&] { const cli::SafetensorsFile read(file.path()); });
+       }},
+      {"clif",
+       [](const HostileFile& file) {
+         lbm::test::MemorySource source(file.bytes());
+         return refusal_of(status_of(cli::read_clif(source)));
+       }},
+      {"scxm",
+       [](const HostileFile& file) {
+         lbm::test::MemorySource source(file.bytes());
+         return refusal_of(status_of(cli::read_scxm(source)));
+       }},
+      {"manifest",
+       [](const HostileFile& file) {
+         const std::vector<u8> bytes = file.bytes();
+         return by_exception(
+             [&] { (void)cli::parse_manifest({bytes.begin(), bytes.end()}, file.name); });
+       }},
+  };
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("hostile files of the tools are refused as the index says", "[hostile][tools]") {
+  if (!hostile_corpus_is_there()) return;
+  std::map<std::string, u32> n_tried;
+  for (const HostileFile& row : hostile_corpus()) {
+    const auto reader = readers().find(row.kind());
+    if (reader == readers().end()) continue;
+    ++n_tried[row.kind()];
+    INFO(row.name);
+    const Refusal refusal = reader->second(row);
+    CHECK(refusal.code == row.error);
+    if (row.offset != Error::kNoOffset) CHECK(refusal.offset == row.offset);
+  }
+  CHECK(n_tried.size() == readers().size());
+}
