@@ -61,15 +61,16 @@ void bind_experts(WeightBinder& binder, const ModelConfig& config, u32 layer, La
   LayerName name(layer);
   const u32 n_expert = config.experts.n_expert;
   const u32 n_ff_shared = config.experts.n_ff_shared;
+  binder.matrix(name("ffn_gate_inp.weight"), config.n_embd, n_expert, out.router);
+  binder.optional_vector(name("ffn_gate_inp.bias"), n_expert, out.router_bias);
+  binder.optional_vector(name("exp_probs_b.bias"), n_expert, out.selection_bias);
+  if (!binder.status().ok()) return;
   const Result<Span<FfnWeights>> experts =
       binder.arena().take<FfnWeights>(n_expert, "weight table");
   if (!experts.ok()) return binder.keep(experts.error());
   for (FfnWeights& ffn : experts.value()) ffn = FfnWeights();
   out.experts = experts.value();
 
-  binder.matrix(name("ffn_gate_inp.weight"), config.n_embd, n_expert, out.router);
-  binder.optional_vector(name("ffn_gate_inp.bias"), n_expert, out.router_bias);
-  binder.optional_vector(name("exp_probs_b.bias"), n_expert, out.selection_bias);
   if (!binder.has(name("ffn_down_exps.weight")) && binder.has(name("ffn_down.0.weight"))) {
     bind_apart(binder, config, layer, out.experts);
   } else {

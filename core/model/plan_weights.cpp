@@ -137,7 +137,8 @@ void bind_all(WeightBinder& binder, const Family& family, const ModelConfig& c, 
     binder.optional_vector("rope_factors_long.weight", c.rope.n_rot / 2, weights.rope_long);
     binder.optional_vector("rope_factors_short.weight", c.rope.n_rot / 2, weights.rope_short);
   }
-  for (u32 i = 0; i < c.n_layer; ++i) bind_layer(binder, family, c, i, weights.layers[i]);
+  for (u32 i = 0; i < weights.layers.size() && binder.status().ok(); ++i)
+    bind_layer(binder, family, c, i, weights.layers[i]);
 }
 
 // Heapsort by file offset: in place, no recursion, no bad case.
@@ -191,14 +192,15 @@ Status check_all_known(const ModelFile& file, const ModelConfig& config,
   return {};
 }
 
-// More placements than a model has: of all its layers, and outside of them.
-u64 most_placements(const ModelConfig& config) {
-  constexpr u64 kPerLayer = 48;
-  constexpr u64 kPerExpert = 6;
-  constexpr u64 kOutsideLayers = 12;
-  u64 n = kOutsideLayers + kPerLayer * config.n_layer;
-  for (u32 i = 0; i < config.n_layer; ++i) {
-    if (config.layers[i].experts) n += kPerExpert * config.experts.n_expert;
+// At least as many placements as the tensors of the file can be bound to. Counted by what is there
+// and not by what the configuration promises, so a small file can not ask for much memory.
+u64 most_placements(const ModelFile& file) {
+  constexpr u64 kMatricesOfOne = 4;  // queries, keys, values; gate and up
+  u64 n = 1;
+  for (u32 i = 0; i < file.n_tensor(); ++i) {
+    const TensorInfo tensor = file.tensor(i);
+    const bool of_experts = tensor.name.ends_with("_exps.bias");
+    n += kMatricesOfOne + 2 * (tensor.dims[2] - 1) + (of_experts ? tensor.dims[1] : 0);
   }
   return n;
 }
@@ -212,17 +214,20 @@ Result<WeightPlan> plan_weights(const ModelFile& file, const ModelConfig& config
   Result<Weights*> weights = arena.make<Weights>("weight table");
   if (!weights.ok()) return weights.error();
   plan.weights = weights.value();
-  Result<Span<LayerWeights>> layers = arena.take<LayerWeights>(config.n_layer, "weight table");
+  // A layer has a tensor of its own, so with more layers than tensors one will be missing.
+  const u32 n_layer = min_u32(config.n_layer, file.n_tensor() + 1);
+  Result<Span<LayerWeights>> layers = arena.take<LayerWeights>(n_layer, "weight table");
   if (!layers.ok()) return layers.error();
   for (LayerWeights& layer : layers.value()) layer = LayerWeights();
   plan.weights->layers = layers.value();
   Result<Span<WeightPlacement>> items =
-      arena.take<WeightPlacement>(most_placements(config), "weight table");
+      arena.take<WeightPlacement>(most_placements(file), "weight table");
   if (!items.ok()) return items.error();
 
   WeightBinder binder(file, arena, items.value());
   bind_all(binder, *family, config, *plan.weights);
   if (!binder.status().ok()) return binder.status().error();
+  LBM_CHECK(n_layer == config.n_layer);
 
   plan.placements = items.value().first(binder.n_item());
   sort_by_offset(plan.placements);

@@ -87,8 +87,9 @@ class ConfigCase {
   TextBuffer<96> name_;
   u8 key_bytes_[4096] = {};
   u8 tensor_bytes_[8192] = {};
-  u8 file_[192 * 1024];
-  u8 tables_[64 * 1024];
+  // Not on the stack, which has 1 MiB on bare metal; they hold nothing between two calls.
+  static inline u8 file_[192 * 1024];
+  static inline u8 tables_[64 * 1024];
   GgufBuilder keys_;
   GgufBuilder tensors_;
   u32 n_key_ = 0;

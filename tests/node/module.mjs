@@ -6,7 +6,7 @@ import { Worker, isMainThread, parentPort, workerData } from "node:worker_thread
 import { fileURLToPath } from "node:url";
 
 const STACK_BYTES = 1024 * 1024;
-const FIRST_PAGES = 1024; // of 64 KiB: more than the data of any of our modules
+const FIRST_PAGES = 2048; // of 64 KiB: more than the data of any of our modules
 const MAX_PAGES = 65535;
 
 // One instance, with what is needed to read its text.
