@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "tools/command.h"
+#include "tools/foreign_artifact.h"
 #include "tools/hf_tensors.h"
 #include "tools/hf_vocabulary.h"
 #include "tools/interrupt.h"
@@ -24,6 +25,7 @@ struct ConvertFlags {
   std::string type = "auto";
   std::string name;
   std::string importance;
+  std::string shapes;
   u32 n_thread = 0;
   bool json = false;
 };
@@ -186,6 +188,12 @@ ExitCode run(const ConvertFlags& flags) {
   std::error_code ignored;
   if (std::filesystem::is_directory(flags.input, ignored)) {
     convert_directory(flags);
+  } else if (import_foreign_artifact(flags.input, flags.output, flags.shapes)) {
+    if (flags.json) {
+      print_json({{"input", flags.input}, {"output", flags.output}});
+    } else {
+      write_stdout(format("%s: a container of tensors, no model\n", flags.output.c_str()));
+    }
   } else {
     convert_file(flags);
   }
@@ -196,6 +204,8 @@ Action declare(CLI::App& app) {
   auto flags = std::make_shared<ConvertFlags>();
   app.add_option("INPUT", flags->input, "Hugging Face folder, or a model file")->required();
   app.add_option("OUTPUT", flags->output, "file to write: .gguf, or .slm")->required();
+  app.add_option("--shapes", flags->shapes,
+                 "JSON file {\"name\": [rows, columns], ...} with the shapes that SCXM lacks");
   app.add_option("--type", flags->type,
                  "type of the weights (default auto: as they are stored); any of lbm quantize")
       ->type_name("TYPE");

@@ -2,6 +2,7 @@
 
 #include "core/base/fmt.h"
 #include "core/chat/chat_message.h"
+#include "core/infer/recurrent_state.h"
 
 namespace lbm {
 namespace {
@@ -223,7 +224,8 @@ Status Engine::take_session_memory(Slot& slot, const EngineOptions& options) {
     const bool fits = bytes <= pages_.bytes_free();
     if (fits || options.n_ctx != 0 || params.n_ctx <= kMinContext) {
       slot.session_params = params;
-      slot.kv_bytes = KvCache::bytes_needed(slot.model.config, params.n_ctx, params.kv);
+      slot.kv_bytes = KvCache::bytes_needed(slot.model.config, params.n_ctx, params.kv) +
+                      RecurrentState::bytes_needed(slot.model.config);
       return slot.extend(pages_, slot.session_memory, bytes, "KV cache and activations");
     }
     params.n_ctx /= 2;

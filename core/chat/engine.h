@@ -76,6 +76,7 @@ class Engine {
   // Work memory of a turn: mark, take, rewind.
   [[nodiscard]] Arena& turn_arena();
   [[nodiscard]] u64 weight_bytes() const;
+  // KV cache, and the state of recurrent layers.
   [[nodiscard]] u64 kv_bytes() const;
 
   [[nodiscard]] const KernelTable& kernels() const { return kernels_; }

@@ -89,12 +89,8 @@ Result<u32> keep_common_prefix(Session& session, Span<const u32> prompt) {
   u32 n_keep = 0;
   while (n_keep < have.size() && n_keep + 1 < prompt.size() && have[n_keep] == prompt[n_keep])
     ++n_keep;
-  if (n_keep == session.n_past() || session.rewind(n_keep).ok()) return n_keep;
-  // A session that can not go back to there (recurrent state without a checkpoint) can always start
-  // again.
-  const Status restarted = session.rewind(0);
-  if (!restarted.ok()) return restarted.error();
-  return u32{0};
+  if (Status s = session.rewind(n_keep); !s.ok()) return s.error();
+  return n_keep;
 }
 
 // pick -> emit -> decode, until one of the reasons to stop. The prompt is in the session.

@@ -256,6 +256,8 @@ void Repl::print_model_line() {
   } else if (!engine_->template_note().empty()) {
     out_.line("  note: {}", engine_->template_note());
   }
+  if (!engine_->tokenizer().notice().empty())
+    out_.line("[tokenizer] WARNING: {}", engine_->tokenizer().notice());
   if (!(engine_->file_hash() == Sha256Digest()))
     out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
 }

@@ -3,6 +3,7 @@
 #include "core/model/config.h"
 
 #include "core/base/fmath.h"
+#include "core/base/fmt.h"
 #include "core/model/config_reader.h"
 #include "core/model/families.h"
 
@@ -168,6 +169,19 @@ void read_norms(ConfigReader& reader, const Family& family, ModelConfig& config)
   config.qk_norm_after_rope = family.qk_norm_after_rope;
 }
 
+// Files that say nothing of the expert that every token passes and have one all the same.
+void find_shared_expert(const ModelFile& file, ModelConfig& config) {
+  if (config.experts.n_expert == 0 || config.experts.n_ff_shared != 0) return;
+  for (u32 i = 0; i < config.n_layer; ++i) {
+    if (!config.layers[i].experts) continue;
+    TextBuffer<64> name;
+    TensorInfo tensor;
+    if (file.find_tensor(name.print("blk.{}.ffn_up_shexp.weight", i).text(), tensor))
+      config.experts.n_ff_shared = static_cast<u32>(min_u64(tensor.dims[1], kMaxWidth));
+    return;
+  }
+}
+
 bool is_parallel(const ModelFile& file, const Family& family, ConfigReader& reader) {
   TensorInfo ignored;
   if (family.parallel_without_ffn_norm && !file.find_tensor("blk.0.ffn_norm.weight", ignored))
@@ -206,6 +220,7 @@ Result<ModelConfig> read_config(const ModelFile& file) {
   read_scales(reader, *family, config);
   read_recurrent(reader, *family, config);
   read_experts(reader, *family, config);
+  find_shared_expert(file, config);
   config.activation = family->activation;
   config.parallel = is_parallel(file, *family, reader);
   config.gated_attention = family->gated_attention;

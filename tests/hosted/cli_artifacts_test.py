@@ -17,6 +17,7 @@ import tempfile
 import threading
 import unittest
 
+from gguf_contents import Gguf
 from lbm_process import LBM, lbm, lbm_json, MODEL, RUNTIME, USAGE
 
 CHUNK = 4096
@@ -581,6 +582,10 @@ class Clif(Folder):
                 err = self.refused(code, "inspect", self.write("bad.clif", content))
                 self.assertIn(f"at byte {offset} ", err)
 
+    def test_is_not_converted(self):
+        self.assertIn("CLIF-1", self.refused("unsupported", "convert", self.write("a.clif", clif()), self.path("out.gguf")))
+        self.assertFalse(os.path.exists(self.path("out.gguf")))
+
 
 class Scxm(Folder):
     def test_is_explained(self):
@@ -590,6 +595,23 @@ class Scxm(Folder):
         self.assertEqual(report["tensors"][1], {"name": "b", "values": 2, "scales": 2})
         self.assertTrue(any("exactly one scale" in problem for problem in report["problems"]))
         self.assertEqual(lbm_json("inspect", self.write("none.scxm", scxm([])), "--json")["n_tensor"], 0)
+
+    def test_becomes_the_very_values(self):
+        nibbles = bytes(range(16))  # low half first: 0, 0, 1, 0, ... 15, 0; 8 to 15 are -8 to -1
+        values = [v for byte in nibbles for v in (byte % 16 - 16 * (byte % 16 > 7), 0)]
+        path = self.write("a.scxm", scxm([("a", nibbles, [0.5])]))
+        lbm("convert", path, self.path("plain.gguf"))
+        dims, kind, data = Gguf(self.path("plain.gguf")).tensors["a"]
+        self.assertEqual((tuple(dims), kind), ((32,), 0))
+        self.assertEqual(list(struct.unpack("<32f", data)), [0.5 * v for v in values])
+        shapes = self.write("shapes.json", b'{"a": [1, 32]}')
+        lbm("convert", path, self.path("shaped.gguf"), "--shapes", shapes)
+        dims, kind, data = Gguf(self.path("shaped.gguf")).tensors["a"]
+        self.assertEqual((dims[0], kind), (32, 2))
+        self.assertEqual(struct.unpack("<e", data[:2]), (0.5,))
+        self.assertEqual([byte & 15 for byte in data[2:]], [v + 8 for v in values[:16]])
+        self.refused("bad_shape", "convert", path, self.path("bad.gguf"), "--shapes", self.write("b.json", b'{"a": [3, 11]}'))
+        self.assertFalse(os.path.exists(self.path("bad.gguf")))
 
     def test_bad_files(self):
         good = scxm([("a", bytes(4), [1.0])])

@@ -2,10 +2,7 @@
 // delta nets (as qwen35) around one attention layer, random weights.
 #pragma once
 
-#include "core/base/fmt.h"
-#include "core/base/pcg32.h"
-#include "core/infer/session.h"
-#include "tests/format/gguf_builder.h"
+#include "tests/infer/made_model.h"
 
 namespace lbm::test {
 
@@ -20,12 +17,9 @@ inline constexpr u32 kHybridBadToken = kHybridVocab - 1;
 inline constexpr u64 kShortConvStateFloats = 2 * 48;
 inline constexpr u64 kDeltaNetStateFloats = 2 * 160 + 4 * 16 * 32;
 
-class HybridModel {
+class HybridModel final : public MadeModel {
  public:
-  explicit HybridModel(LayerKind kind) : kind_(kind) { loaded_ = write() && load(); }
-
-  [[nodiscard]] bool loaded() const { return loaded_; }
-  [[nodiscard]] const Model& model() const { return model_; }
+  explicit HybridModel(LayerKind kind) : kind_(kind) { load(write()); }
 
  private:
   static constexpr u32 kFf = 32;
@@ -114,10 +108,11 @@ class HybridModel {
     number("ssm.inner_size", 96);
   }
 
-  [[nodiscard]] bool write() {
+  // Bytes of the file.
+  [[nodiscard]] usize write() {
     u32 n_tensor = 0;
     for_each_tensor([&](Str, u32, u32) { ++n_tensor; });
-    GgufBuilder gguf(file_);
+    GgufBuilder gguf(file());
     const bool conv = kind_ == LayerKind::kShortConv;
     gguf.header(n_tensor, conv ? 10 : 15);
     write_keys(gguf, conv ? "lfm2" : "qwen35");
@@ -141,35 +136,10 @@ class HybridModel {
       }
       gguf.pad(32);
     });
-    n_byte_ = gguf.size();
-    return true;
-  }
-
-  [[nodiscard]] bool load() {
-    BufferSource source(Span<const u8>(file_, n_byte_));
-    Result<ModelFile> file = ModelFile::open(source, arena_);
-    if (!file.ok()) return false;
-    Result<ModelConfig> config = read_config(file.value());
-    if (!config.ok()) return false;
-    model_.config = config.value();
-    Result<WeightPlan> plan = plan_weights(file.value(), model_.config, arena_);
-    if (!plan.ok() || !place_weights(plan.value(), arena_).ok()) return false;
-    plan.value().chunk_bytes = sizeof(chunk_);
-    SingleWorker worker;
-    if (!read_weights(plan.value(), file.value(), {source, worker, Span<u8>(chunk_)}).ok())
-      return false;
-    model_.weights = *plan.value().weights;
-    return true;
+    return gguf.size();
   }
 
   LayerKind kind_;
-  usize n_byte_ = 0;
-  bool loaded_ = false;
-  Model model_;
-  Arena arena_{Span<u8>(memory_)};
-  u8 file_[256 * 1024];
-  u8 chunk_[32 * 1024];
-  alignas(64) u8 memory_[768 * 1024];
 };
 
 }  // namespace lbm::test

@@ -112,7 +112,7 @@ bool random_step(Session& session, Pcg32& rng) {
 TEST_CASE("a model with recurrent layers: any way to a position gives the same bits",
           "[infer][bits]") {
   for (const LayerKind kind : kKinds) {
-    REQUIRE(hybrid(kind).loaded());
+    REQUIRE(hybrid(kind).status().ok());
     const Model& model = hybrid(kind).model();
     CHECK(model.config.layers[0].kind == kind);
     CHECK(model.config.layers[1].kind == LayerKind::kAttention);

@@ -270,6 +270,11 @@ TEST_CASE("config: experts, and the layers that have them", "[model]") {
   split.u32_key("expert_used_count", 4);
   CHECK(split.read().value().experts.n_ff == 24);
 
+  ConfigCase shared("qwen2moe", 2);  // the tensor is there, the key is not
+  shared.u32_key("feed_forward_length", 96).u32_key("expert_count", 8);
+  shared.u32_key("expert_used_count", 4).tensor("blk.0.ffn_up_shexp.weight", 64, 24);
+  CHECK(shared.read().value().experts.n_ff_shared == 24);
+
   ConfigCase too_many("qwen3moe", 2);
   too_many.u32_key("feed_forward_length", 96).u32_key("expert_count", 4);
   too_many.u32_key("expert_used_count", 5);
