@@ -16,11 +16,12 @@
 #include "tests/test.h"
 
 // Read by the mutated parsers; 0 is no mutant. The others never look.
-extern "C" unsigned lbm_mutant;
-extern "C" unsigned lbm_mutant = [] {
-  const char* chosen = std::getenv("LBM_MUTANT");
+extern "C" {
+unsigned lbm_mutant = [] {
+  const char* const chosen = std::getenv("LBM_MUTANT");
   return chosen == nullptr ? 0u : static_cast<unsigned>(std::strtoul(chosen, nullptr, 10));
 }();
+}
 
 using namespace lbm;
 using lbm::test::hostile_corpus;
