@@ -116,7 +116,7 @@ Json describe_tokenizer(const Tokenizer& tokenizer) {
   Json ends = Json::array();
   u32 n_control = 0;
   for (u32 id = 0; id < tokenizer.n_vocab(); ++id) {
-    n_control += tokenizer.is_control(id) ? 1 : 0;
+    n_control += tokenizer.is_control(id) ? 1u : 0u;
     if (tokenizer.is_end_of_generation(id)) ends.push_back(token_or_null(tokenizer, id));
   }
   out["n_control"] = n_control;
