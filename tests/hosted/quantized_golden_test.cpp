@@ -16,11 +16,10 @@ using namespace lbm::test;
 namespace {
 
 constexpr f64 kMostOfReference = 1.05;  // of the reference engine's own error
-// With experts, a rounding that makes a router prefer another one moves a position's logits far
-// more than all others do, in either engine, and the error of the rest varies with what it was
-// routed to: resampling the 32 positions of gptoss-MXFP4_MOE puts the quotient of both medians
-// anywhere between 0.8 and 1.8. It is 1.08; the sums over all positions differ by 2 %.
-constexpr f64 kMostOfReferenceRouted = 1.25;
+// The one file that does not meet it: 1.08 of 32 positions, where a rounding that makes a router
+// prefer another expert moves a position far more than all others do. It may not get worse.
+constexpr const char* kWorstModel = "quantized/gptoss-MXFP4_MOE";
+constexpr f64 kMostOfWorst = 1.09;
 
 std::string model_path(const std::string& name, const char* suffix) {
   return golden_path(name + suffix);
@@ -100,8 +99,7 @@ TEST_CASE("quantized models err less than the reference engine does", "[golden][
     const f64 reference = expect["llamacpp_vs_dequantized"]["nmse_median_position"];
     std::printf("%-28s median NMSE %.3g, of the reference engine %.3g: %.3fx\n", name.c_str(), nmse,
                 reference, nmse / reference);
-    const bool routed = loaded.model().config.experts.n_expert != 0;
-    CHECK(nmse <= (routed ? kMostOfReferenceRouted : kMostOfReference) * reference);
+    CHECK(nmse <= (name == kWorstModel ? kMostOfWorst : kMostOfReference) * reference);
   }
 }
 
