@@ -1,5 +1,5 @@
-// The five things the core asks of the world, and named files. Hosts implement them; the core never
-// names a host.
+// The five things the core asks of the world, named files, and places where records are kept. Hosts
+// implement them; the core never names a host.
 //
 // All are abstract, passed by reference, never owned and never deleted through the base.
 #pragma once
@@ -70,6 +70,17 @@ struct KeyEvent {
   u32 codepoint = 0;
 };
 
+// What a status bar shows. Texts are valid during the call only.
+struct ConsoleStatus {
+  Str model;           // empty: none is loaded
+  u32 n_ctx_used = 0;  // tokens
+  u32 n_ctx = 0;
+  f64 tok_s = 0;       // of the last or the running answer; 0: none yet
+  u64 bytes_free = 0;  // memory
+  Str clock;           // "2025-06-15T12:34:56", or empty
+  Str activity;        // "loading", "reading", "answering", or empty: waits for the user
+};
+
 class Console {
  public:
   // Shows UTF-8 text. '\n' ends a line; a small set of SGR escapes written by the core itself is
@@ -79,8 +90,11 @@ class Console {
   [[nodiscard]] virtual KeyEvent poll_key() = 0;
   // The next key; waits. Key::kNone means the input has ended.
   [[nodiscard]] virtual KeyEvent wait_key() = 0;
-  // Columns of the screen, at least 20.
+  // Columns of the screen, at least 20, and its rows of text.
   [[nodiscard]] virtual u32 n_column() const = 0;
+  [[nodiscard]] virtual u32 n_row() const { return 24; }
+  // Brings the status bar up to date, where the console has one. Cheap when nothing changed.
+  virtual void show_status(const ConsoleStatus& status) { static_cast<void>(status); }
   // True once after each Esc or Ctrl-C that arrived during long work; other keys typed meanwhile
   // are kept for wait_key.
   [[nodiscard]] virtual bool take_interrupt() = 0;
@@ -159,6 +173,43 @@ class Volume {
 
  protected:
   ~Volume() = default;
+};
+
+// The files behind records that must survive a power cut (core/state): for each name two slots,
+// files of one fixed size that were allocated once, so that writing into them moves nothing else on
+// the medium. This is the only thing that the program writes without being asked to.
+class SlotFiles {
+ public:
+  static constexpr u32 kSlots = 2;
+  static constexpr u32 kMaxName = 32;  // letters, digits, '-' and '_'
+  struct Entry {
+    char name[kMaxName + 1] = {};
+    u32 name_size = 0;
+    u64 slot_bytes = 0;
+
+    [[nodiscard]] Str text() const { return {name, name_size}; }
+  };
+
+  // Why nothing can be written, in a sentence for the user; empty: it can.
+  [[nodiscard]] virtual Str why_read_only() const = 0;
+  // Fills `out` with the records whose name begins with `prefix`, in order of their names; returns
+  // how many there are (it may be more than fit).
+  [[nodiscard]] virtual u32 list(Str prefix, Span<Entry> out) = 0;
+  // Bytes of each slot of `name`.
+  // Errors: kNotFound, kIo.
+  [[nodiscard]] virtual Result<u64> slot_bytes(Str name) = 0;
+  // Errors: kNotFound, kTruncated, kIo.
+  [[nodiscard]] virtual Status read(Str name, u32 slot, u64 offset, Span<u8> out) = 0;
+  // Overwrites bytes of one slot; on return the medium has them (flushed, closed).
+  // Errors: kNotFound, kReadOnly, kLimit (beyond the slot), kIo.
+  [[nodiscard]] virtual Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) = 0;
+  // Allocates both slots of a new record, filled with zeros; does nothing where they are there and
+  // at least as large. Errors: kReadOnly, kLimit (no room; or the record is there and smaller),
+  // kIo.
+  [[nodiscard]] virtual Status reserve(Str name, u64 bytes) = 0;
+
+ protected:
+  ~SlotFiles() = default;
 };
 
 }  // namespace lbm

@@ -9,17 +9,41 @@ namespace lbm {
 
 enum class Command : u8 {
   kHelp,
+  // models
   kModels,
   kModel,
   kModelInfo,
+  kVerify,
+  // the conversation
+  kReset,
+  kUndo,
+  kRegen,
+  kEdit,
+  kRead,
   kSystem,
   kThink,
+  // settings
   kSet,
+  kShow,
   kCfg,
-  kReset,
+  kPreset,
+  // what is kept
+  kSave,
+  kLoad,
+  kSessions,
+  kResume,
+  kSnapSave,
+  kSnapLoad,
+  kAutorun,
+  // looking inside
+  kCtx,
   kStats,
   kBench,
+  kLog,
+  kDiag,
+  kReport,
   kVersion,
+  // the machine
   kReboot,
   kShutdown,
   kExit,

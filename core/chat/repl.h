@@ -6,7 +6,9 @@
 #pragma once
 
 #include "core/base/result.h"
+#include "core/base/sha256.h"
 #include "core/base/span.h"
+#include "core/chat/console_printer.h"
 #include "core/platform.h"
 #include "kernels/kernel_table.h"
 
@@ -53,6 +55,24 @@ class ReplHost {
   // Local time, "2025-06-15T12:34:56", for templates that ask; empty: not known. Valid until the
   // next call.
   [[nodiscard]] virtual Str now() { return {}; }
+  // Where sessions, settings, history and journal are kept; null: nowhere, and the REPL says so
+  // once.
+  [[nodiscard]] virtual SlotFiles* state() { return nullptr; }
+  // Writes a file for the user to take away (a log, a report, a transcript, a picture); it replaces
+  // one of the same name. `name` has no folders. Says where it is, for the message.
+  // Errors: kReadOnly, kLimit (no room), kIo.
+  [[nodiscard]] virtual Result<Str> export_file(Str name, Span<const u8> bytes) {
+    static_cast<void>(bytes);
+    return fail(ErrorCode::kReadOnly, "this host keeps no files").about(name);
+  }
+  // Facts about the machine for /diag and /report: calls out.line("key: value") for each.
+  virtual void describe_machine(ConsolePrinter& out) { static_cast<void>(out); }
+  // Told of what was loaded before it is used (measured boot): `what` is "model" or "config".
+  virtual void measure(Str what, const Sha256Digest& digest) {
+    static_cast<void>(what);
+    static_cast<void>(digest);
+  }
+
   // Called over and over while a menu counts down; a host may sleep a millisecond here.
   virtual void idle() {}
 

@@ -88,6 +88,33 @@ class Repl final : private ConfigObserver, private GenerateSink {
   void show_stats(Str args);
   void show_version();
   void bench();  // repl_bench.cpp
+
+  // The conversation (repl_turns.cpp)
+  void undo(Str args);
+  void regenerate(Str args);
+  void edit();
+  void read_text(Str args);
+  void preset(Str args);
+  void show(Str args);
+  void show_context();
+  [[nodiscard]] bool autorun(Str args);  // as handle()
+
+  // Looking inside (repl_diagnosis.cpp)
+  void diagnose(ConsolePrinter& out);
+  void report();
+  void verify();
+
+  // What is kept (repl_state_files.cpp)
+  void open_state();          // after the settings are read, before a model is chosen
+  void keep_turn();           // after each answer, each /undo and each /reset: the autosave
+  void note_event(Str line);  // a line of the journal
+  void save(Str args);
+  void load(Str args);
+  void list_sessions();
+  void resume();
+  void snap_save(Str args);
+  void snap_load(Str args);
+  void show_log(Str args);
   void apply(Setting id);
 
   Arena& arena_;
