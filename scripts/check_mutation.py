@@ -12,8 +12,9 @@ reader of numbers. Its mutants:
   limit N     > becomes >=, < becomes <=, and the other way round
   low, high   a range is one wider at that end; of reals, open
 
-All mutants of a file are compiled at once, each behind a number; a run with that number is that mutant. First every hostile file is
-replayed (tests/hosted/mutant_test.cpp); what survives that meets the unit tests.
+All mutants of a file are compiled at once, each behind a number; a run with that number is that mutant. One run without any notes which
+mutants would have decided otherwise in which hostile file and in which test case. A mutant then meets only those: first the hostile
+files (tests/hosted/mutant_test.cpp), and what survives them the test cases. What nothing tells from the original is "not reached".
 
 A line of a source that ends with `// mutants: REASON` says why its mutants can not be told from the original; they are listed, not
 counted.
@@ -43,7 +44,9 @@ REASON = re.compile(r"// mutants: (.*)")
 # A unit test may compare files, too; it is what a person runs who has changed a parser.
 UNIT_TAGS = {"format": "[format],[hostile],[model]", "model": "[model],[hostile],[format]", "tokenizer": "[tokenizer],[hostile]",
              "settings": "[chat],[settings]", "template": "[chat],[template]", "tools": "[tools],[hostile],[convert]"}
-RUN_TIMEOUT_S = 300
+QUICK_S = 0.2  # test cases that take longer run after the others
+# What a comparison may call and still be asked twice.
+PURE_CALLS = {"size", "static_cast", "ok", "error", "value", "empty", "n_byte", "min_u64", "max_u64", "sizeof"}
 
 
 @dataclass
@@ -158,7 +161,7 @@ class FileMutants:
 
     def schema(self, begin, end):
         original = self.text[begin:end].strip()
-        whole = [(self.add(begin, "delete", original), "false"), (self.add(begin, "invert", original), f"!({original})")]
+        delete, invert = self.add(begin, "delete", original), self.add(begin, "invert", original)
         separator, neutral = " || ", "false"
         terms = split_top(self.code, begin, end, separator)
         if len(terms) == 1:
@@ -167,12 +170,19 @@ class FileMutants:
         written = []
         for number, (a, b) in enumerate(terms):
             term = self.text[a:b].strip()
-            choices = [(self.add(a, f"term {number + 1}", term), neutral)] if len(terms) > 1 else []
+            choices, noted = [], term
+            if len(terms) > 1:
+                choices.append((self.add(a, f"term {number + 1}", term), neutral))
+                ident = choices[0][0]
+                noted = f"lbm_decides({term}, 0, {f'{ident}, 0' if neutral == 'false' else f'0, {ident}'})"
             for place, op in comparisons(self.code, a, b):
-                flipped = self.text[a:place] + FLIPPED[op] + self.text[place + len(op):b]
-                choices.append((self.add(a, f"limit {number + 1}", term), flipped.strip()))
-            written.append(chosen(choices, term))
-        return chosen(whole, separator.join(written))
+                flipped = (self.text[a:place] + FLIPPED[op] + self.text[place + len(op):b]).strip()
+                choices.append((self.add(a, f"limit {number + 1}", term), flipped))
+                differs = f"({flipped}) != ({term})" if is_pure(self.code[a:b]) else "true"
+                noted = f"(lbm_note({choices[-1][0]}, {differs}), {noted})"
+            written.append(chosen(choices, noted))
+        noted = f"lbm_decides({separator.join(written)}, {invert}, {delete}, 0)"
+        return chosen([(delete, "false"), (invert, f"!({original})")], noted)
 
     def ranges(self):
         for match in RANGE_CALL.finditer(self.code):
@@ -187,7 +197,12 @@ class FileMutants:
                     continue
                 wider = {"low": "-1e300" if real else f"({value}) - 1", "high": "1e300" if real else f"({value}) + 1"}[which]
                 ident = self.add(begin + len(self.text[begin:end]) - len(self.text[begin:end].lstrip()), which, f"{match[1]}(... {value})")
-                yield begin, end, " " + chosen([(ident, wider)], value)
+                yield begin, end, " " + chosen([(ident, wider)], f"lbm_note({ident}, true), {value}")
+
+
+def is_pure(code):
+    """Whether the term can be asked twice."""
+    return set(re.findall(r"(\w+)(?:<[^()]*>)?\(", code)) <= PURE_CALLS and not re.search(r"\+\+|--", code)
 
 
 def chosen(choices, original):
@@ -197,9 +212,20 @@ def chosen(choices, original):
     return text
 
 
-PRELUDE = """extern "C" unsigned lbm_mutant;
+PRELUDE = """extern "C" unsigned lbm_mutant, lbm_clock, lbm_noted[];
 constexpr bool lbm_is_mutant(unsigned ident) { return !__builtin_is_constant_evaluated() && lbm_mutant == ident; }
+constexpr void lbm_note(unsigned ident, bool differs) {
+  if (!__builtin_is_constant_evaluated() && differs) lbm_noted[ident] = ++lbm_clock;
+}
+template <class Value>
+constexpr bool lbm_decides(const Value& value, unsigned always, unsigned when_true, unsigned when_false) {
+  const bool yes = static_cast<bool>(value);
+  lbm_note(always, true);
+  lbm_note(yes ? when_true : when_false, true);
+  return yes;
+}
 """
+MOST_MUTANTS = 1 << 14  # of lbm_noted[]
 
 
 def find_mutants(files):
@@ -224,48 +250,80 @@ def build_mutants(files, found, options, folder):
     return program
 
 
+def environment(hostile, **more):
+    return {**os.environ, "LBM_HOSTILE": str(hostile), **{name: str(value) for name, value in more.items()}}
+
+
 def replay_corpus(program, mutants, jobs, hostile):
-    """{ident: caught} by the hostile files alone."""
-    verdicts = {}
+    """{ident: "caught", "survived" or "unreached"} by the hostile files alone."""
 
     def some(part):
-        environment = {**os.environ, "LBM_MUTANTS": " ".join(str(m.ident) for m in part), "LBM_HOSTILE": str(hostile)}
-        done = subprocess.run([program, "[.mutants]"], cwd=ROOT, env=environment, capture_output=True, text=True)
-        return re.findall(r"^mutant (\d+) (caught|survived)", done.stdout, re.MULTILINE)
+        numbers = " ".join(str(m.ident) for m in part)
+        done = subprocess.run([program, "[.mutants]"], cwd=ROOT, env=environment(hostile, LBM_MUTANTS=numbers), capture_output=True, text=True)
+        answers = re.findall(r"^mutant (\d+) (caught|survived|unreached)", done.stdout, re.MULTILINE)
+        if len(answers) != len(part):
+            raise RuntimeError("the hostile files fail without any mutant\n" + done.stdout[-2000:])
+        return answers
 
     parts = [mutants[i::jobs] for i in range(jobs) if mutants[i::jobs]]
     with ThreadPoolExecutor(jobs) as pool:
-        for answers in pool.map(some, parts):
-            verdicts.update((int(ident), verdict == "caught") for ident, verdict in answers)
-    return verdicts
+        return {int(ident): verdict for answers in pool.map(some, parts) for ident, verdict in answers}
 
 
 def room_of(name):
     return next(room for room in PARSERS if name in parser_files([room]))
 
 
-def survives_unit_tests(program, mutant, hostile):
-    environment = {**os.environ, "LBM_MUTANT": str(mutant.ident), "LBM_HOSTILE": str(hostile)}
+@dataclass
+class TestCase:
+    name: str
+    seconds: float
+    shows: set  # the mutants that would have decided otherwise in it
+
+
+def note_tests(program, mutants, folder, hostile):
+    """The test cases that concern the rooms of `mutants`, with what they show."""
+    tags = dict.fromkeys(",".join(UNIT_TAGS[room_of(name)] for name in sorted({m.file for m in mutants})).split(","))
+    notes = folder / "test_notes.tsv"
+    notes.unlink(missing_ok=True)
+    done = subprocess.run([program, ",".join(tags)], cwd=ROOT, env=environment(hostile, LBM_MUTANT_NOTES=notes), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError("the tests fail without any mutant\n" + done.stdout[-2000:])
+    rows = [line.split("\t") for line in notes.read_text().splitlines()]
+    return [TestCase(name, float(seconds), {int(ident) for ident in idents.split()}) for seconds, name, idents in rows]
+
+
+def survives_tests(program, mutant, tests, folder, hostile):
+    names = folder / f"tests_of_{mutant.ident}.txt"
+    names.write_text("".join(f"{test.name}\n" for test in tests))
     try:
-        done = subprocess.run([program, UNIT_TAGS[room_of(mutant.file)], "--abort"], cwd=ROOT, env=environment, capture_output=True,
-                              timeout=RUN_TIMEOUT_S)
+        done = subprocess.run([program, "--input-file", str(names), "--abort"], cwd=ROOT, env=environment(hostile, LBM_MUTANT=mutant.ident),
+                              capture_output=True, timeout=10 + 20 * sum(test.seconds for test in tests))
     except subprocess.TimeoutExpired:
         return False
+    finally:
+        names.unlink()
     return done.returncode == 0
 
 
-def run_mutants(program, mutants, options):
-    """{ident: "corpus", "unit" or "" (survived)}."""
+def run_mutants(program, mutants, options, folder):
+    """{ident: "corpus", "unit", "" (survived) or "unreached"}."""
     hostile = Path(options.build).resolve() / "hostile"
-    if survives_unit_tests(program, Mutant(0, mutants[0].file, 0, "", ""), hostile) is False:
-        raise RuntimeError("the tests fail without any mutant")
-    by_corpus = replay_corpus(program, mutants, options.jobs, hostile)
-    verdicts = {m.ident: "corpus" for m in mutants if by_corpus.get(m.ident, True)}
-    rest = [m for m in mutants if m.ident not in verdicts]
+    verdicts = replay_corpus(program, mutants, options.jobs, hostile)
+    rest = [m for m in mutants if verdicts[m.ident] != "caught"]
+    tests = note_tests(program, rest, folder, hostile) if rest else []
+
+    def verdict(mutant):
+        shows = [test for test in tests if mutant.ident in test.shows]
+        if not shows:
+            return "unreached" if verdicts[mutant.ident] == "unreached" else ""
+        quick = [test for test in shows if test.seconds <= QUICK_S]
+        slow = [test for test in shows if test.seconds > QUICK_S]
+        return "" if all(survives_tests(program, mutant, some, folder, hostile) for some in (quick, slow) if some) else "unit"
+
     with ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, survived in zip(rest, pool.map(lambda m: survives_unit_tests(program, m, hostile), rest)):
-            verdicts[mutant.ident] = "" if survived else "unit"
-    return verdicts
+        by_tests = dict(zip((m.ident for m in rest), pool.map(verdict, rest)))
+    return {m.ident: by_tests.get(m.ident, "corpus") for m in mutants}
 
 
 # ---- reporting -------------------------------------------------------------------------------------------------------
@@ -274,15 +332,17 @@ def run_mutants(program, mutants, options):
 def show(mutants, verdicts, seconds):
     """Prints what survived and what share was caught; returns whether that is enough."""
     counted = [m for m in mutants if not m.reason]
-    caught = [m for m in counted if verdicts[m.ident]]
+    is_caught = {m.ident: verdicts[m.ident] in ("corpus", "unit") for m in mutants}
+    caught = [m for m in counted if is_caught[m.ident]]
     for mutant in mutants:
-        if not verdicts[mutant.ident]:
+        if not is_caught[mutant.ident]:
             reason = f"   (equivalent: {mutant.reason})" if mutant.reason else ""
-            print(f"survived: {mutant.file}:{mutant.line}: {mutant.kind}: {mutant.text}{reason}")
+            how = "not reached" if verdicts[mutant.ident] == "unreached" else "survived"
+            print(f"{how}: {mutant.file}:{mutant.line}: {mutant.kind}: {mutant.text}{reason}")
     files = sorted({m.file for m in mutants})
     for name in files:
         own = [m for m in counted if m.file == name]
-        print(f"{name}: {sum(bool(verdicts[m.ident]) for m in own)} of {len(own)}")
+        print(f"{name}: {sum(is_caught[m.ident] for m in own)} of {len(own)}")
     share = len(caught) / len(counted) if counted else 1.0
     by_corpus = sum(verdicts[m.ident] == "corpus" for m in counted)
     print(f"{len(caught)} of {len(counted)} mutants caught ({100 * share:.1f} %), {by_corpus} by the hostile files alone; "
@@ -313,12 +373,13 @@ def main(arguments):
     if options.list:
         print("".join(f"{m.ident} {m.file}:{m.line}: {m.kind}: {m.text}\n" for m in mutants), end="")
         return 0
-    if not mutants:
-        print("there are no checks in these files", file=sys.stderr)
+    if not mutants or mutants[-1].ident >= MOST_MUTANTS:
+        print("there are no checks in these files, or too many", file=sys.stderr)
         return 2
     try:
-        program = build_mutants(files, found, options, Path(options.build).resolve() / "mutation")
-        verdicts = run_mutants(program, mutants, options)
+        folder = Path(options.build).resolve() / "mutation"
+        program = build_mutants(files, found, options, folder)
+        verdicts = run_mutants(program, mutants, options, folder)
     except RuntimeError as error:
         print(f"check_mutation.py: {error}", file=sys.stderr)
         return 1

@@ -67,6 +67,19 @@ def artifact_seeds(_corpus):
     return {"clif": b"\0" + clif, "scxm": b"\1" + scxm + bytes(32), "manifest": b"\2" + json.dumps(manifest).encode()}
 
 
+def tokenizer_json_seeds(corpus):
+    """With what lies beside it, behind a byte 0."""
+    config = {"bos_token": "a", "eos_token": {"content": "b"}, "unk_token": "<unk>", "add_bos_token": True,
+              "chat_template": [{"name": "default", "template": "{{ messages }}"}, {"name": "tool_use", "template": "x"}]}
+    beside = b"\0" + json.dumps(config).encode() + b"\0" + json.dumps({"bos_token_id": 0, "eos_token_id": [1, 0]}).encode()
+    return {name: data + beside for name, data in with_suffix(corpus, ".tokenizer_json").items() if b"\0" not in data}
+
+
+def shards_seeds(corpus):
+    shard = (corpus / "X07-good.shard").read_bytes()
+    return {name: data + b"\0" + shard for name, data in with_suffix(corpus, ".shards").items() if b"\0" not in data}
+
+
 SEEDS = {
     "gguf_fuzz": lambda corpus: with_suffix(corpus, ".gguf"),
     "slm_fuzz": lambda corpus: with_suffix(corpus, ".slm"),
@@ -76,6 +89,8 @@ SEEDS = {
     "chat_input_fuzz": lambda corpus: with_suffix(corpus, ".cfg"),
     "safetensors_fuzz": safetensors_seeds,
     "artifact_fuzz": artifact_seeds,
+    "tokenizer_json_fuzz": tokenizer_json_seeds,
+    "shards_fuzz": shards_seeds,
 }
 
 

@@ -9,13 +9,13 @@ namespace {
 constexpr int kMaxDepth = 64;
 
 [[noreturn]] void refuse_file(const std::string& file, const std::string& what, const char* code) {
-  throw CommandError(ExitCode::kModel, file + ": " + what + " [" + code + "]");
+  throw CommandError(ExitCode::kModel, file + ": " + printable(to_str(what)) + " [" + code + "]");
 }
 
-// A key as part of a place, cut where it is long and printable whatever it holds.
+// A key as part of a message, cut where it is long.
 std::string place_name(const std::string& key) {
   constexpr usize kLongest = 60;
-  return printable(to_str(key.size() > kLongest ? key.substr(0, kLongest) + "..." : key));
+  return key.size() > kLongest ? key.substr(0, kLongest) + "..." : key;
 }
 
 }  // namespace
@@ -24,7 +24,8 @@ JsonTree parse_json_file(const std::string& text, const std::string& file) {
   std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
   const auto check = [&](int depth, JsonTree::parse_event_t event, JsonTree& parsed) {
     using Event = JsonTree::parse_event_t;
-    if (depth > kMaxDepth) refuse_file(file, "the JSON is nested too deeply", "limit");
+    const bool opens = event == Event::object_start || event == Event::array_start;
+    if (opens && depth >= kMaxDepth) refuse_file(file, "the JSON is nested too deeply", "limit");
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get_ref<std::string&>()).second) {
@@ -35,8 +36,11 @@ JsonTree parse_json_file(const std::string& text, const std::string& file) {
   };
   try {
     return JsonTree::parse(text, check);
-  } catch (const JsonTree::exception& error) {
-    refuse_file(file, std::string("no JSON: ") + printable(to_str(error.what())), "bad_syntax");
+  } catch (const JsonTree::parse_error& error) {
+    // The library counts the bytes that it has read, with the one that it did not expect.
+    refuse_file(file, "is no JSON, at byte " + std::to_string(error.byte - 1), "bad_syntax");
+  } catch (const JsonTree::exception&) {
+    refuse_file(file, "JSON with a number out of range", "overflow");
   }
 }
 
@@ -44,14 +48,14 @@ void JsonNode::refuse(const std::string& what, const char* code) const {
   refuse_file(file_, (place_.empty() ? "" : place_ + ": ") + what, code);
 }
 
-JsonNode JsonNode::at(const char* key) const {
+JsonNode JsonNode::at(const std::string& key) const {
   if (!value_->is_object()) refuse("an object is needed", "bad_type");
   const auto found = value_->find(key);
-  if (found == value_->end()) refuse(std::string("'") + key + "' is missing", "missing");
-  return {*found, file_, place_ + "/" + key};
+  if (found == value_->end()) refuse("'" + place_name(key) + "' is missing", "missing");
+  return {*found, file_, place_ + "/" + place_name(key)};
 }
 
-JsonNode JsonNode::find(const char* key) const {
+JsonNode JsonNode::find(const std::string& key) const {
   static const JsonTree kNull;
   if (value_->is_null()) return {kNull, file_, place_ + "/" + key};
   if (!value_->is_object()) refuse("an object is needed", "bad_type");
@@ -89,7 +93,7 @@ bool JsonNode::flag_or(const char* key, bool fallback) const {
 u32 JsonNode::integer(u32 limit) const {
   if (!value_->is_number_integer()) refuse("a whole number is needed", "bad_type");
   if (!value_->is_number_unsigned() || value_->get<u64>() >= limit) {
-    refuse("the number " + value_->dump() + " is not from 0 to " + std::to_string(limit - 1),
+    refuse("the number " + value_->dump() + " is not from 0 on and below " + std::to_string(limit),
            "bad_value");
   }
   return static_cast<u32>(value_->get<u64>());

@@ -14,8 +14,8 @@ namespace lbm::cli {
 // vocabulary has hundreds of thousands.
 using JsonTree = nlohmann::json;
 
-// Parses `text`. Throws CommandError (kModel) for bytes that are no JSON, nesting deeper than 64
-// and a key that an object has twice.
+// Parses `text`. Throws CommandError (kModel) for bytes that are no JSON (with the first of them),
+// nesting deeper than 64 and a key that an object has twice.
 [[nodiscard]] JsonTree parse_json_file(const std::string& text, const std::string& file);
 
 class JsonNode {
@@ -28,8 +28,8 @@ class JsonNode {
     return value_->is_object() && value_->contains(key) && !value_->at(key).is_null();
   }
   // A member; an error where it is absent, and null where the key is optional.
-  [[nodiscard]] JsonNode at(const char* key) const;
-  [[nodiscard]] JsonNode find(const char* key) const;
+  [[nodiscard]] JsonNode at(const std::string& key) const;
+  [[nodiscard]] JsonNode find(const std::string& key) const;
   [[nodiscard]] std::vector<JsonNode> items() const;  // of an array
 
   [[nodiscard]] const std::string& text() const;

@@ -32,12 +32,12 @@ struct StoredTensor {
 [[nodiscard]] u32 stored_dtype_bytes(const std::string& dtype);
 
 // Parses and checks the header. `data_bytes` is what follows it in the file.
-// Errors: kBadSyntax   not JSON, or not of the shape above.
+// Errors: kBadSyntax   not JSON (with the byte of the file), or not of the shape above.
 //         kDuplicate   a name or a key twice.     kBadName  an empty or overlong name.
 //         kBadType     an unknown dtype.          kBadShape more than 8 dimensions.
 //         kOverflow    a size that does not fit.  kMismatch offsets that are not the size.
 //         kTruncated   data beyond the end.       kOverlap  bytes of two tensors.
-//         kBadOffset   bytes of no tensor.        kLimit    more than 2^20 tensors.
+//         kBadOffset   bytes of no tensor.        kLimit    more than 65536 tensors.
 [[nodiscard]] Result<std::vector<StoredTensor>> parse_safetensors_header(Str json, u64 data_bytes);
 
 class SafetensorsFile {

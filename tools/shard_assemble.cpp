@@ -65,7 +65,7 @@ class PartFile {
   }
   void commit(u64 size) {
     if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0 || ::fsync(descriptor_) != 0)
-      fail("can not be written");
+      fail("can not be written");  // coverage: a device that breaks at the very end
     if (::rename(part_.c_str(), path_.c_str()) != 0) fail("can not be given its name");
   }
 

@@ -12,12 +12,14 @@ class ParseGuard {
   ParseGuard(const std::string& name, ExitCode code) : name_(name), code_(code) {}
 
   bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
-    if (depth > kMaxStrictDepth)
+    using Event = Json::parse_event_t;
+    const bool opens = event == Event::object_start || event == Event::array_start;
+    if (opens && depth >= kMaxStrictDepth)
       refuse(code_, name_, "JSON is nested too deeply", ErrorCode::kLimit);
     switch (event) {
-      case Json::parse_event_t::object_start: keys_.emplace_back(); break;
-      case Json::parse_event_t::object_end: keys_.pop_back(); break;
-      case Json::parse_event_t::key: {
+      case Event::object_start: keys_.emplace_back(); break;
+      case Event::object_end: keys_.pop_back(); break;
+      case Event::key: {
         const std::string& key = parsed.get_ref<const std::string&>();
         if (!keys_.back().insert(key).second) {
           refuse(code_, name_, "the key '" + printable(to_str(key)) + "' is given twice",
@@ -49,7 +51,9 @@ Json parse_strict_json(const std::string& text, const std::string& name, ExitCod
   try {
     return Json::parse(text, std::ref(guard));
   } catch (const Json::parse_error& error) {
-    refuse(code, name, "is no JSON, at byte " + std::to_string(error.byte), ErrorCode::kBadSyntax);
+    // The library counts the bytes that it has read, with the one that it did not expect.
+    refuse(code, name, "is no JSON, at byte " + std::to_string(error.byte - 1),
+           ErrorCode::kBadSyntax);
   } catch (const Json::exception&) {
     // Not a syntax error: a number that no type holds.
     refuse(code, name, "JSON with a number out of range", ErrorCode::kOverflow);

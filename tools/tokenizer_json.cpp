@@ -1,5 +1,6 @@
 #include "tools/tokenizer_json.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -22,6 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr u64 kMaxFileBytes = 128 * kMiB;  // the largest known has 34
+// Ids without a token are filled in. So many are, beyond one for each token: a number of ten digits
+// must not cost the memory of a vocabulary.
+constexpr usize kSpareIds = 1u << 16;
 const char* const kWordStart = "\xE2\x96\x81";
 const std::string kIds = "tokenizer.ggml.";
 
@@ -75,6 +79,7 @@ class TokenizerJson {
 
  private:
   void read_model();
+  [[nodiscard]] u32 id_limit() const;
   void read_vocabulary();
   void read_unigram();
   void read_added_tokens();
@@ -146,12 +151,20 @@ void TokenizerJson::read_model() {
   }
 }
 
+u32 TokenizerJson::id_limit() const {
+  const JsonNode root = root_of(tree_, path_);
+  const usize n_token =
+      root.at("model").at("vocab").value().size() + root.find("added_tokens").value().size();
+  return static_cast<u32>(std::min<usize>(kMaxVocabulary, 2 * n_token + kSpareIds));
+}
+
 void TokenizerJson::read_vocabulary() {
   const JsonNode vocabulary = root_of(tree_, path_).at("model").at("vocab");
   if (!vocabulary.value().is_object()) vocabulary.refuse("an object is needed", "bad_type");
+  const u32 limit = id_limit();
   for (const auto& entry : vocabulary.value().items()) {
-    const JsonNode node = vocabulary.at(entry.key().c_str());
-    pieces_.put(node, node.integer(kMaxVocabulary), entry.key(), TokenType::kNormal);
+    const JsonNode node = vocabulary.at(entry.key());
+    pieces_.put(node, node.integer(limit), entry.key(), TokenType::kNormal);
   }
 }
 
@@ -187,8 +200,9 @@ void TokenizerJson::mark_unknown() {
 void TokenizerJson::read_added_tokens() {
   const JsonNode added = root_of(tree_, path_).find("added_tokens");
   if (added.is_null()) return;
+  const u32 limit = id_limit();
   for (const JsonNode& token : added.items()) {
-    const u32 id = token.at("id").integer(kMaxVocabulary);
+    const u32 id = token.at("id").integer(limit);
     const std::string& text = token.at("content").text();
     if (text.empty()) token.refuse("an added token is empty", "bad_value");
     if (token.flag_or("single_word", false)) {
@@ -333,8 +347,8 @@ void TokenizerJson::read_special_tokens(const JsonNode& config) {
                  {"sep_token", "seperator_token_id"}, {"pad_token", "padding_token_id"},
                  {"mask_token", "mask_token_id"}};
   for (const auto& token : kTokens) {
-    if (!config.has(token.name)) continue;
-    const JsonNode node = config.at(token.name);
+    const JsonNode node = config.find(token.name);
+    if (node.is_null()) continue;
     const std::string& text = node.value().is_object() ? node.at("content").text() : node.text();
     const std::optional<u32> id = pieces_.find(text);
     if (id.has_value()) special_ids_[token.key] = *id;
@@ -362,11 +376,12 @@ void TokenizerJson::read_end_tokens(const fs::path& folder) {
     const std::optional<JsonTree> tree = read_beside(folder, name, file);
     if (!tree.has_value()) continue;
     const JsonNode config(*tree, file);
-    if (config.has("bos_token_id") && special_ids_.count("bos_token_id") == 0) {
-      special_ids_["bos_token_id"] = config.at("bos_token_id").integer(pieces_.size());
+    const JsonNode start = config.find("bos_token_id");
+    if (!start.is_null() && special_ids_.count("bos_token_id") == 0) {
+      special_ids_["bos_token_id"] = start.integer(pieces_.size());
     }
-    if (!config.has("eos_token_id")) continue;
-    const JsonNode node = config.at("eos_token_id");
+    const JsonNode node = config.find("eos_token_id");
+    if (node.is_null()) continue;
     const std::vector<JsonNode> ids =
         node.value().is_array() ? node.items() : std::vector<JsonNode>{node};
     for (const JsonNode& entry : ids) {

@@ -307,7 +307,7 @@ void read_template(const JsonNode& processor, u32 n_token, TokenizerFrame& frame
       continue;
     }
     const std::string& name = part.at("SpecialToken").at("id").text();
-    const JsonNode ids = processor.at("special_tokens").at(name.c_str()).at("ids");
+    const JsonNode ids = processor.at("special_tokens").at(name).at("ids");
     for (const JsonNode& id : ids.items()) {
       u32& side = text_seen ? frame.after : frame.before;
       if (side != TokenizerFrame::kNone) {

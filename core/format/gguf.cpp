@@ -30,9 +30,7 @@ Result<ModelFile> GgufReader::read() {
   tensors_.set_end(static_cast<u32>(position_));
 
   // What was read ahead goes back to the arena.
-  Result<Span<u8>> metadata = arena_.grow(loaded_, position_, "model metadata");
-  if (!metadata.ok()) return metadata.error();
-  loaded_ = metadata.value();
+  loaded_ = arena_.grow(loaded_, position_, "model metadata").value();
   if (Status s = metas_.sort(loaded_); !s.ok()) return s.error();
   if (Status s = tensors_.sort(loaded_); !s.ok()) return s.error();
   if (Status s = check_data_end(); !s.ok()) return s.error();
@@ -150,9 +148,7 @@ Status GgufReader::take_memory(Span<const u8> header) {
   const u64 most = min_u64(min_u64(file_size_, kMaxMetadataBytes), arena_.largest_free());
   Result<Span<u8>> room = arena_.take_raw(max_u64(most, kHeaderBytes), "model metadata");
   if (!room.ok()) return room.error();
-  Result<Span<u8>> start = arena_.grow(room.value(), kHeaderBytes, "model metadata");
-  if (!start.ok()) return start.error();
-  loaded_ = start.value();
+  loaded_ = arena_.grow(room.value(), kHeaderBytes, "model metadata").value();
   __builtin_memcpy(loaded_.data(), header.data(), kHeaderBytes);
   position_ = kHeaderBytes;
   return {};

@@ -31,12 +31,10 @@ void skip_tensor(ByteReader& in) {
 
 }  // namespace
 
-Status HeaderBuilder::start() {
+HeaderBuilder::HeaderBuilder(Arena& arena) : arena_(arena) {
   const u64 most = min_u64(kMaxMetadataBytes, arena_.largest_free());
-  Result<Span<u8>> room = arena_.take_raw(most, "model metadata");
-  if (!room.ok()) return room.error();
-  room_ = room.value();
-  return {};
+  const Result<Span<u8>> room = arena_.take_raw(most, "model metadata");
+  if (room.ok()) room_ = room.value();  // else there is room for nothing, which finish() tells
 }
 
 void HeaderBuilder::put(u64 value, u32 n_byte) {
@@ -128,9 +126,9 @@ Result<NameTable> HeaderBuilder::index(u32 n, usize start, bool is_meta, const c
       skip_tensor(in);
     }
   }
-  LBM_CHECK(in.ok());
   table.value().set_end(static_cast<u32>(in.position()));
-  if (Status s = table.value().sort(room_); !s.ok()) return s.error();
+  const Status sorted = table.value().sort(room_);
+  LBM_CHECK(in.ok() && sorted.ok());  // whoever wrote them gave each name once
   return table;
 }
 
@@ -139,9 +137,7 @@ Result<ModelFile> HeaderBuilder::finish(const Facts& facts) {
     return fail(ErrorCode::kLimit, "the metadata are too large; bytes").with(kMaxMetadataBytes);
   }
   if (is_full_) return fail(ErrorCode::kOutOfMemory, "model metadata").with(room_.size());
-  Result<Span<u8>> used = arena_.grow(room_, size_, "model metadata");
-  if (!used.ok()) return used.error();
-  room_ = used.value();
+  room_ = arena_.grow(room_, size_, "model metadata").value();
   Result<NameTable> metas = index(n_meta_, 0, true, "table of metadata keys");
   if (!metas.ok()) return metas.error();
   Result<NameTable> tensors = index(n_tensor_, tensors_start_, false, "table of tensors");

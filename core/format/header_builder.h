@@ -18,11 +18,9 @@ inline constexpr Str kPlainTextTemplate =
 
 class HeaderBuilder {
  public:
-  explicit HeaderBuilder(Arena& arena) : arena_(arena) {}
-
   // Takes what memory is left, until finish() gives back the rest. Nothing else may be taken from
   // the arena in between.
-  [[nodiscard]] Status start();
+  explicit HeaderBuilder(Arena& arena);
 
   void text(Str key, Str value);
   void number(Str key, u32 value);

@@ -278,7 +278,6 @@ Result<ModelFile> Llama2cReader::build(const Llama2cTokenizer* tokenizer) {
     data = scaled.value();
   }
   HeaderBuilder out(arena_);
-  if (Status s = out.start(); !s.ok()) return s.error();
   put_llama_keys(out, shape_, source_.name());
   if (tokenizer != nullptr) tokenizer->put(out);
   for (u32 i = 0; i < n_tensor_; ++i) {

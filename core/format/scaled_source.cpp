@@ -189,7 +189,7 @@ Status ScaledSource::read(u64 offset, Span<u8> out) {
     const ScaledTensor& tensor = tensors_[i];
     const u64 next = i + 1 < tensors_.size() ? tensors_[i + 1].offset : size_;
     const u64 from = offset - tensor.offset;
-    if (from < tensor.n_byte) {
+    if (from < tensor.n_byte) {  // mutants: a part of no bytes is read, which does nothing
       const usize n = static_cast<usize>(min_u64(out.size(), tensor.n_byte - from));
       if (Status s = read_part(file_, tensor, from, out.first(n)); !s.ok()) return s;
       out = out.from(n);

@@ -290,7 +290,6 @@ Result<ModelFile> SlmReader::build() {
     vocabulary = read.value();
   }
   HeaderBuilder out(arena_);
-  if (Status s = out.start(); !s.ok()) return s.error();
   if (!has_metadata) {
     put_llama_keys(out, shape_, source_.name());
     tokenizer.put(out);

@@ -91,10 +91,11 @@ Status SlmTokenizer::check_head(ByteReader in) {
         .with(wanted, bytes_.size())
         .at(offset_ + kMergesAt);
   }
-  if (n_vocab_ < kBytes + u64{n_merge_} || n_vocab_ - n_merge_ - kBytes > kMaxSpecial) {
+  const u64 n_known = kBytes + u64{n_merge_};
+  if (n_vocab_ < n_known || n_vocab_ > n_known + kMaxSpecial) {
     return fail(ErrorCode::kMismatch,
                 "the tokens are not 256 bytes, at most 64 specials and merges")
-        .with(n_vocab_, kBytes + u64{n_merge_})
+        .with(n_vocab_, n_known)
         .at(offset_ + 8);
   }
   for (u32 i = 0; i < 4; ++i) {

@@ -176,7 +176,7 @@ Status SplitReader::open_parts(const ModelFile& own, u32 index) {
 }
 
 // What part `index` says about the whole has to be what the first says.
-Status SplitReader::check_part(u32 index) const {
+Status SplitReader::check_part(u32 index) {
   const ModelFile& first = parts_[0].file;
   const ModelFile& file = parts_[index].file;
   Result<u64> number = file.get_u64(kNoKey, 0, kMaxCount);
@@ -197,11 +197,11 @@ Status SplitReader::check_part(u32 index) const {
   }
   Result<u64> all = file.get_u64(kTensorsKey, 0, kMaxTensorCount);
   if (!all.ok()) return all.error();
-  const Result<u64> first_all = first.get_u64(kTensorsKey, 0, kMaxTensorCount);
-  if (first_all.ok() && all.value() != first_all.value()) {
+  if (index == 0) n_tensor_ = all.value();
+  if (all.value() != n_tensor_) {
     return fail(ErrorCode::kMismatch, "a part of another model: its tensors in all parts")
         .about(kTensorsKey)
-        .with(all.value(), first_all.value())
+        .with(all.value(), n_tensor_)
         .at(offset_of(file, kTensorsKey));
   }
   constexpr Str kSameKeys[] = {"general.architecture", "general.name"};
@@ -220,16 +220,15 @@ Status SplitReader::check_part(u32 index) const {
 Status SplitReader::check_total() const {
   u64 n_tensor = 0;
   for (const ModelPart& part : listed_) n_tensor += part.n_tensor;
-  const Result<u64> wanted = parts_[0].file.get_u64(kTensorsKey, 0, kMaxTensorCount);
-  if (!wanted.ok()) return wanted.error();
-  if (n_tensor == wanted.value()) return {};
+  if (n_tensor == n_tensor_) return {};
   return fail(ErrorCode::kMismatch, "the parts together have another number of tensors")
       .about(kTensorsKey)
-      .with(n_tensor, wanted.value())
+      .with(n_tensor, n_tensor_)
       .at(offset_of(parts_[0].file, kTensorsKey));
 }
 
 // The entries of all tables in one, with offsets that count from the first byte of the first part.
+// check_total() has seen that there are no more of them than one file may have.
 Result<ModelFile> SplitReader::merge() {
   u64 n_byte = 0;
   u32 n_tensor = 0;
@@ -237,10 +236,6 @@ Result<ModelFile> SplitReader::merge() {
     const NameTable& names = part.file.tensors_;
     n_byte += names.position(names.size()) - names.position(0);
     n_tensor += names.size();
-  }
-  if (n_byte > kMaxMetadataBytes) {
-    return fail(ErrorCode::kLimit, "the table of tensors is too large; bytes")
-        .with(n_byte, kMaxMetadataBytes);
   }
   Result<NameTable> names = NameTable::create(arena_, n_tensor, "table of tensors");
   if (!names.ok()) return names.error();

@@ -59,7 +59,7 @@ class SplitReader {
   };
   [[nodiscard]] Status check_name(u32 index, u32 count);
   [[nodiscard]] Status open_parts(const ModelFile& own, u32 index);
-  [[nodiscard]] Status check_part(u32 index) const;
+  [[nodiscard]] Status check_part(u32 index);
   [[nodiscard]] Status check_total() const;
   [[nodiscard]] Result<ModelFile> merge();
   [[nodiscard]] Status copy_table(Span<u8> table, NameTable& names);
@@ -70,6 +70,7 @@ class SplitReader {
   PartName name_;
   Span<Part> parts_;
   Span<ModelPart> listed_;
+  u64 n_tensor_ = 0;  // in all parts, as the first says
 };
 
 }  // namespace lbm

@@ -48,6 +48,9 @@ void select_first(Span<u32> heap, Span<const f32> scores) {
   }
 }
 
+// Finite, so that the order of scores stays total; its weight is 0 beside any other.
+constexpr f32 kBarred = -3.0e38f;
+
 bool is_finite(f32 value) { return (__builtin_bit_cast(u32, value) & 0x7f800000u) != 0x7f800000u; }
 
 }  // namespace
@@ -68,11 +71,13 @@ Result<Sampler*> Sampler::create(Arena& arena, u32 n_vocab) {
 void Sampler::set_params(const SamplerParams& params) {
   params_ = params;
   if (params_.repeat_last_n > kMaxRepeatLastN) params_.repeat_last_n = kMaxRepeatLastN;
+  if (params_.no_repeat_ngram > kMaxNgram) params_.no_repeat_ngram = kMaxNgram;
 }
 
 void Sampler::reset() {
   rng_ = Pcg32(params_.seed, kStream);
   n_history_ = 0;
+  answer_first_ = 0;
 }
 
 void Sampler::accept(u32 token) { history_[n_history_++ % kMaxRepeatLastN] = token; }
@@ -89,6 +94,23 @@ void Sampler::penalize_repeats() {
     if (seen) continue;
     f32& score = scores_[token];
     score = score > 0.0f ? score / params_.repeat_penalty : score * params_.repeat_penalty;
+  }
+}
+
+// Every token that would complete an n-gram which the answer has already gets the least score there
+// is. Only the newest kMaxRepeatLastN tokens are remembered.
+void Sampler::bar_ngrams() {
+  const u32 n = params_.no_repeat_ngram;
+  if (n == 0) return;
+  u32 first = answer_first_;
+  if (n_history_ - first > kMaxRepeatLastN) first = n_history_ - kMaxRepeatLastN;
+  if (n_history_ - first < n) return;
+  const auto at = [&](u32 i) { return history_[i % kMaxRepeatLastN]; };
+  const u32 tail = n_history_ - (n - 1);  // the n - 1 newest, which the next token would complete
+  for (u32 i = first; i + n <= n_history_; ++i) {
+    u32 k = 0;
+    while (k + 1 < n && at(i + k) == at(tail + k)) ++k;
+    if (k + 1 == n && at(i + k) < scores_.size()) scores_[at(i + k)] = kBarred;
   }
 }
 
@@ -125,6 +147,7 @@ Result<u32> Sampler::pick(Span<const f32> logits) {
     scores_[i] = logits[i];
   }
   penalize_repeats();
+  bar_ngrams();
   if (params_.temperature <= 0.0f) {
     usize best = 0;
     for (usize i = 1; i < scores_.size(); ++i) {

@@ -1,8 +1,8 @@
 // From logits to a token.
 //
-// The order is fixed (docs/numerics.md R18): repeat penalty, temperature, top-k, top-p, min-p, then
-// one draw. All of it runs on one core over candidates in (logit descending, index ascending)
-// order, so a seed gives the same text on every machine.
+// The order is fixed (docs/numerics.md R18): repeat penalty, n-grams that were there before,
+// temperature, top-k, top-p, min-p, then one draw. All of it runs on one core over candidates in
+// (logit descending, index ascending) order, so a seed gives the same text on every machine.
 #pragma once
 
 #include "core/base/arena.h"
@@ -19,12 +19,14 @@ struct SamplerParams {
   f32 min_p = 0.05f;          // 0: off
   f32 repeat_penalty = 1.0f;  // 1: off
   u32 repeat_last_n = 64;     // how many of the newest tokens the penalty looks at
+  u32 no_repeat_ngram = 0;    // no run of so many tokens comes twice in an answer; 0: off
   u64 seed = 0;
 };
 
 class Sampler {
  public:
   static constexpr u32 kMaxRepeatLastN = 4096;
+  static constexpr u32 kMaxNgram = 16;
 
   // Work memory for n_vocab candidates comes from `arena`, once.
   [[nodiscard]] static Result<Sampler*> create(Arena& arena, u32 n_vocab);
@@ -35,6 +37,9 @@ class Sampler {
   void reset();
   // Adds a token of the prompt or of the answer to what the repeat penalty looks at.
   void accept(u32 token);
+  // What was accepted so far is the prompt: a prompt may say anything twice, and an answer may say
+  // what the prompt said. Without this rule the end of a turn would be an n-gram that came before.
+  void begin_answer() { answer_first_ = n_history_; }
   // The next token for `logits` [n_vocab]; does not accept() it.
   // Errors: kNumeric  a logit is NaN or infinite.
   [[nodiscard]] Result<u32> pick(Span<const f32> logits);
@@ -45,6 +50,7 @@ class Sampler {
       : scores_(scores), order_(order), weights_(weights), history_(history) {}
 
   void penalize_repeats();
+  void bar_ngrams();
   [[nodiscard]] usize weigh(Span<const u32> candidates);
 
   SamplerParams params_;
@@ -54,6 +60,7 @@ class Sampler {
   Span<f64> weights_;
   Span<u32> history_;  // ring of the newest tokens
   u32 n_history_ = 0;  // ever accepted
+  u32 answer_first_ = 0;
 
   static constexpr u64 kStream = 0x73616d70;  // "samp"
 };

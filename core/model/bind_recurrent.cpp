@@ -8,7 +8,7 @@ namespace {
 // them so, and no quantizer touches them.
 void bind_taps(WeightBinder& binder, Str name, u32 n_tap, u32 n_channel, Matrix& out) {
   binder.matrix(name, n_tap, n_channel, out);
-  if (binder.status().ok() && out.dtype != DType::kF32)
+  if (out.dtype != DType::kF32)
     binder.keep(fail(ErrorCode::kBadType, "taps of a convolution must be F32").about(name));
 }
 

@@ -20,7 +20,8 @@ Result<u32> read_n_vocab(const ModelFile& file, ConfigReader& reader) {
   MetaValue tokens;
   if (!file.find("tokenizer.ggml.tokens", tokens))
     return reader.required("vocab_size", 1, kMaxVocabulary);
-  if (tokens.type != MetaType::kArray || tokens.array.type != MetaType::kString) {
+  // What is no array has no elements of that type either.
+  if (tokens.array.type != MetaType::kString) {
     return fail(ErrorCode::kBadType, "must be an array of strings")
         .about("tokenizer.ggml.tokens")
         .at(tokens.file_offset);
@@ -80,7 +81,7 @@ void read_kv_heads(ConfigReader& reader, const Family& family, ModelConfig& conf
     config.layers[i].n_head_kv = static_cast<u16>(n);
     config.n_head_kv = max_u32(config.n_head_kv, n);
     if (n == 0) continue;
-    if (n > config.n_head || config.n_head % n != 0) {
+    if (config.n_head % n != 0) {
       reader.refuse(ErrorCode::kMismatch, "must divide attention.head_count",
                     "attention.head_count_kv", n, config.n_head);
     } else if (config.n_head / n > kMaxGroup) {
@@ -211,7 +212,6 @@ Result<ModelConfig> read_config(const ModelFile& file) {
   config.n_ff = reader.has("expert_count") ? reader.optional("feed_forward_length", 0, 0, kMaxWidth)
                                            : reader.required("feed_forward_length", 1, kMaxWidth);
   read_heads(reader, config);
-  if (!reader.status().ok()) return reader.status().error();
   read_kv_heads(reader, *family, config);
   read_norms(reader, *family, config);
   read_windows(reader, *family, config);

@@ -74,11 +74,11 @@ bool ConfigReader::per_layer(Str key, u64 low, u64 high, Span<u32> out) {
     return true;
   }
   for (usize i = 0; i < out.size(); ++i) {
-    const i64 entry = array.integer(i);
-    if (entry < 0 || static_cast<u64>(entry) < low || static_cast<u64>(entry) > high) {
+    const u64 entry = static_cast<u64>(array.integer(i));  // a negative one is a large one
+    if (entry < low || entry > high) {
       keep(fail(ErrorCode::kBadValue, "entry of the array is out of range")
                .about(full(key))
-               .with(static_cast<u64>(entry), high)
+               .with(entry, high)
                .at(value.file_offset));
       return true;
     }

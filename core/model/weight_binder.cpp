@@ -79,8 +79,8 @@ void WeightBinder::norm(Str stem, u32 n, Presence presence, Presence bias, NormW
 
 void WeightBinder::embedding(Str name, u32 n_col, u32 n_row, bool tied, Weights& weights) {
   TensorInfo tensor;
-  if (status_.ok() && file_.find_tensor(name, tensor) && tensor.n_dim == 2 &&
-      tensor.dims[0] == n_col && tensor.dims[1] != n_row) {
+  if (file_.find_tensor(name, tensor) && tensor.n_dim == 2 && tensor.dims[0] == n_col &&
+      tensor.dims[1] != n_row) {
     keep(fail(ErrorCode::kMismatch, "rows differ from the number of tokens")
              .about(name)
              .with(tensor.dims[1], n_row)
@@ -108,7 +108,6 @@ void WeightBinder::table(Str name, u32 n_col, u32 n_row, Embedding& out) {
 }
 
 bool WeightBinder::find(Str name, u32 n_col, RowRange rows, TensorInfo& out) {
-  if (!status_.ok()) return false;
   TensorInfo tensor;
   if (!file_.find_tensor(name, tensor)) {
     keep(fail(ErrorCode::kMissing, "tensor is not in the file").about(name));
@@ -147,7 +146,8 @@ bool WeightBinder::find(Str name, u32 n_col, RowRange rows, TensorInfo& out) {
 }
 
 WeightPlacement* WeightBinder::next(WeightPlacement::Kind kind, const TensorInfo& tensor) {
-  if (n_item_ == items_.size()) {
+  // plan_weights() has counted more items than can be bound; a wrong count ends the load.
+  if (n_item_ == items_.size()) {  // mutants: never true as long as that count is right
     keep(fail(ErrorCode::kLimit, "more tensors than a model of this kind has").about(tensor.name));
     return nullptr;
   }

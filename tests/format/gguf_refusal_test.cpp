@@ -87,6 +87,12 @@ TEST_CASE("gguf says what a file is that is none", "[format]") {
   CHECK(what("PK\x03\x04").contains("PyTorch"));
   CHECK(what("lmgg").contains("ggml"));
   CHECK(what("hello").contains("no model format"));
+  // Bytes are shown of what is known for nothing, and only of that.
+  const Error unknown = open_error(builder().raw("hello").zeros(64).bytes());
+  CHECK(unknown.subject_text().starts_with("first bytes 68 65"));
+  CHECK(open_error(builder().raw("lmgg").zeros(64).bytes()).subject_text().empty());
+  const Error obsolete = open_error(builder().header(0, 0, 1).bytes());
+  CHECK(Str(obsolete.what).contains("obsolete"));
 }
 
 TEST_CASE("gguf refuses counts beyond the limits and beyond the file (G07, G08)", "[format]") {

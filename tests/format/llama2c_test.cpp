@@ -6,6 +6,7 @@
 #include "tests/test.h"
 
 using namespace lbm;
+using lbm::test::BufferSource;
 using lbm::test::GgufBuilder;
 using lbm::test::MemoryFile;
 using lbm::test::MemoryFolder;
@@ -271,4 +272,64 @@ TEST_CASE("a model without its tokenizer says where it belongs", "[format][llama
   OpenOptions options;
   options.without_tokenizer = true;
   CHECK(ModelFile::open(*folder.open("m.bin").value(), arena, options).ok());
+}
+
+TEST_CASE("tokenizer.bin: the smallest records are records", "[format][llama2c]") {
+  for (const bool empty : {true, false}) {
+    Files files;
+    files.tokenizer = GgufBuilder(Span<u8>(g_tokenizer));
+    files.tokenizer.u32_value(1);
+    for (u32 id = 0; id < 3; ++id) files.record(empty ? "" : "a", 0.0f);
+    CHECK(files.error().code == ErrorCode::kOk);
+  }
+}
+
+TEST_CASE("tokenizer.bin: bytes are known by their spelling", "[format][llama2c]") {
+  constexpr Str kPieces[] = {"<unk>",  "\n<s>\n", "\n</s>\n", "<0x41>", "<0xF0>",
+                             "<0x4>",  "<1x41>",  "<0x41]",   "<0x4g>", "<0x/1>",
+                             "<0x:1>", "<0xag>",  "<0x411>",  "<0xAF>"};
+  constexpr u32 kTypes[] = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1, 1, 1, 6};
+  constexpr u32 kPieceCount = sizeof(kPieces) / sizeof(kPieces[0]);
+  Files files;
+  files.patch(20, static_cast<u32>(-i32{kPieceCount}));
+  files.model.zeros(2 * 4 * 32 * (kPieceCount - 3));
+  files.tokenizer = GgufBuilder(Span<u8>(g_tokenizer));
+  files.tokenizer.u32_value(7);
+  for (const Str piece : kPieces) files.record(piece, 0.0f);
+  Arena arena{Span<u8>(g_arena)};
+  ModelFile file;
+  REQUIRE(files.open(arena, &file).code == ErrorCode::kOk);
+  const MetaArray types = file.get_array("tokenizer.ggml.token_type").value();
+  for (u32 id = 0; id < kPieceCount; ++id) CHECK(types.integer(id) == i64{kTypes[id]});
+}
+
+TEST_CASE("tokenizer.bin: one too large for all metadata is not read", "[format][llama2c]") {
+  const auto error_of = [](u64 claimed) {
+    Files files;
+    BufferSource model(files.model_bytes());
+    BufferSource tokenizer(files.tokenizer.bytes(), claimed);
+    Arena arena{Span<u8>(g_arena)};
+    OpenOptions options;
+    options.tokenizer = &tokenizer;
+    const Result<ModelFile> file = ModelFile::open(model, arena, options);
+    return file.ok() ? Error() : file.error();
+  };
+  CHECK(is(error_of(64 * kMiB + 1), ErrorCode::kLimit, 0));
+  CHECK(error_of(64 * kMiB).code == ErrorCode::kOutOfMemory);  // allowed, and more than there is
+}
+
+TEST_CASE("llama2.c: memory that ends anywhere is an error that takes nothing",
+          "[format][llama2c]") {
+  Files files;
+  bool opened = false;
+  for (usize n_byte = 64; !opened; n_byte += 64) {
+    REQUIRE(n_byte <= sizeof(g_arena));
+    Arena arena{Span<u8>(g_arena, n_byte)};
+    files.folder = MemoryFolder(Span<const MemoryFile>(files.folder_files, 2));
+    const Error error = files.open(arena);
+    opened = error.code == ErrorCode::kOk;
+    if (opened) continue;
+    REQUIRE(error.code == ErrorCode::kOutOfMemory);
+    REQUIRE(arena.bytes_used() == 0);
+  }
 }

@@ -297,3 +297,101 @@ TEST_CASE("slm: tokenizer (S08)", "[format][slm]") {
   CHECK(is(with(t + 76, 1), ErrorCode::kMismatch, t + 72));
   CHECK(is(with(72, 8, 8), ErrorCode::kTruncated, t));
 }
+
+TEST_CASE("slm: limits are part of what is allowed", "[format][slm]") {
+  constexpr u32 kMost[] = {1 << 20, 1024, 1024, 1024, 1024, 1 << 20, 1 << 20, 1 << 20};
+  for (u32 field = 0; field < 8; ++field) {
+    const u64 at = 20 + 4 * u64{field};
+    CHECK(!is(with(at, kMost[field]), ErrorCode::kBadValue, at));
+    CHECK(is(with(at, kMost[field] + 1), ErrorCode::kBadValue, at));
+  }
+  // A tokenizer of 64 MiB is not in this file; one byte more is in none.
+  CHECK(is(with(72, 64 * kMiB, 8), ErrorCode::kTruncated, 64));
+  CHECK(is(with(72, 64 * kMiB + 1, 8), ErrorCode::kLimit, 72));
+}
+
+TEST_CASE("slm: a file that changes while it is read is refused", "[format][slm]") {
+  // The first bytes, between the look at what the file is and the reading of it.
+  class Changing final : public ByteSource {
+   public:
+    explicit Changing(Span<const u8> bytes) : file_(bytes) {}
+    [[nodiscard]] u64 size() const override { return file_.size(); }
+    [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
+      const Status status = file_.read(offset, out);
+      if (file_.n_read() == 2) out[0] = 'X';
+      return status;
+    }
+
+   private:
+    BufferSource file_;
+  };
+  File built;
+  Arena arena{Span<u8>(g_arena)};
+  Changing changing(built.out.bytes());
+  const Result<ModelFile> refused = ModelFile::open(changing, arena);
+  REQUIRE(!refused.ok());
+  CHECK(is(refused.error(), ErrorCode::kBadMagic, 0));
+
+  // A scale, between the choice of a type that holds it and the reading of the weights.
+  BufferSource source(built.out.bytes());
+  const Result<ModelFile> file = ModelFile::open(source, arena);
+  REQUIRE(file.ok());
+  TensorInfo tensor;
+  REQUIRE(file.value().find_tensor("token_embd.weight", tensor));
+  u64 scales = 0;
+  __builtin_memcpy(&scales, g_file + entry_at(0) + kScalesAt, 8);
+  built.put(scales, 0x3EAAAAAB);
+  u8 block[34] = {};
+  const Status status = file.value().data().read(tensor.file_offset, block);
+  REQUIRE(!status.ok());
+  CHECK(is(status.error(), ErrorCode::kMismatch, scales));
+}
+
+TEST_CASE("slm: a read of the weights fails as the file does, wherever that is", "[format][slm]") {
+  File built;
+  for (const u32 tensor_index : {0u, 2u}) {  // q8_0, q4_0
+    u32 n_failed = 0;
+    for (u32 nth = 1;; ++nth) {
+      Arena arena{Span<u8>(g_arena)};
+      BufferSource source(built.out.bytes());
+      const Result<ModelFile> file = ModelFile::open(source, arena);
+      REQUIRE(file.ok());
+      TensorInfo tensor;
+      TextBuffer<64> name;
+      static_cast<void>(slm::tensor_shape(built.shape, tensor_index, name));
+      REQUIRE(file.value().find_tensor(name.text(), tensor));
+      source.fail_read(source.n_read() + nth);
+      static u8 bytes[16384];
+      const Status status =
+          file.value().data().read(tensor.file_offset, {bytes, static_cast<usize>(tensor.n_byte)});
+      if (status.ok()) break;
+      CHECK(status.error().code == ErrorCode::kIo);
+      ++n_failed;
+    }
+    CHECK(n_failed >= 2);  // integers and scales
+  }
+  // What lies behind the end can not be read, not even nothing; at the end nothing can.
+  Arena arena{Span<u8>(g_arena)};
+  BufferSource source(built.out.bytes());
+  const Result<ModelFile> file = ModelFile::open(source, arena);
+  REQUIRE(file.ok());
+  ByteSource& data = file.value().data();
+  u8 byte[1] = {};
+  CHECK(is(data.read(data.size() + 1, byte).error(), ErrorCode::kTruncated, data.size()));
+  CHECK(data.read(data.size(), {byte, 0}).ok());
+}
+
+TEST_CASE("slm: memory that ends anywhere is an error that takes nothing", "[format][slm]") {
+  File built;
+  bool opened = false;
+  for (usize n_byte = 64; !opened; n_byte += 64) {
+    REQUIRE(n_byte <= sizeof(g_arena));
+    Arena arena{Span<u8>(g_arena, n_byte)};
+    BufferSource source(built.out.bytes());
+    const Result<ModelFile> file = ModelFile::open(source, arena);
+    opened = file.ok();
+    if (opened) continue;
+    REQUIRE(file.error().code == ErrorCode::kOutOfMemory);
+    REQUIRE(arena.bytes_used() == 0);
+  }
+}

@@ -207,3 +207,62 @@ TEST_CASE("counts of parts and tensors", "[format][split]") {
   }
   CHECK(is(set.open(0), ErrorCode::kMismatch, "split.tensors.count"));
 }
+
+TEST_CASE("memory that ends anywhere while parts are joined is an error that takes nothing",
+          "[format][split]") {
+  Set set;
+  bool opened = false;
+  for (usize n_byte = 64; !opened; n_byte += 64) {
+    REQUIRE(n_byte <= sizeof(g_arena));
+    MemoryFolder folder(Span<const MemoryFile>(set.files, kParts));
+    Arena arena{Span<u8>(g_arena, n_byte)};
+    const Result<ModelFile> file = ModelFile::open(*folder.open(kNames[0]).value(), arena);
+    opened = file.ok();
+    if (opened) continue;
+    REQUIRE(file.error().code == ErrorCode::kOutOfMemory);
+    REQUIRE(arena.bytes_used() == 0);
+  }
+}
+
+TEST_CASE("joined bytes: the error of a part has its place in the whole", "[format][split]") {
+  class Part final : public ByteSource {
+   public:
+    explicit Part(bool concurrent) : concurrent_(concurrent) {}
+    [[nodiscard]] u64 size() const override { return 100; }
+    [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
+      if (fails) return fail(ErrorCode::kIo, "the disk failed").at(offset);
+      if (fails_nowhere) return fail(ErrorCode::kIo, "the disk failed");
+      __builtin_memset(out.data(), 7, out.size());
+      return {};
+    }
+    [[nodiscard]] bool concurrent() const override { return concurrent_; }
+    bool fails = false;
+    bool fails_nowhere = false;
+
+   private:
+    bool concurrent_;
+  };
+  Part first(true);
+  Part second(false);
+  Part third(true);
+  const JoinedSource::Piece pieces[] = {{&first, 0}, {&second, 100}, {&third, 200}};
+  JoinedSource joined(pieces, 300);
+  u8 bytes[150] = {};
+  second.fails = true;
+  const Status status = joined.read(90, bytes);
+  REQUIRE(!status.ok());
+  CHECK(status.error().code == ErrorCode::kIo);
+  CHECK(status.error().offset == 100);
+  second.fails = false;
+  second.fails_nowhere = true;
+  CHECK(joined.read(90, bytes).error().offset == Error::kNoOffset);
+  second.fails_nowhere = false;
+  CHECK(joined.read(90, bytes).ok());
+  CHECK(joined.read(301, {bytes, 0}).error().code == ErrorCode::kTruncated);
+  CHECK(joined.read(301, {bytes, 1}).error().offset == 300);
+  CHECK(joined.read(300, {bytes, 0}).ok());
+  // Tasks may read at the same time only where every part allows it.
+  CHECK(!joined.concurrent());
+  const JoinedSource::Piece others[] = {{&first, 0}, {&third, 100}};
+  CHECK(JoinedSource(others, 200).concurrent());
+}

@@ -47,14 +47,15 @@ class Mutation {
     }
   }
 
-  // A record of `other`, put where one of ours begins.
+  // A record of `other`, put where one of ours begins, or in its place.
   void splice(const std::vector<u8>& other) {
     const Structure theirs = find_structure(other);
     if (theirs.records.empty() || structure_.records.empty()) return;
     const Record& from = theirs.records[below(theirs.records.size())];
     const Record at = structure_.records[below(structure_.records.size())];
-    insert(at, {other.begin() + static_cast<std::ptrdiff_t>(from.begin),
-                other.begin() + static_cast<std::ptrdiff_t>(from.end)});
+    const std::vector<u8> record(other.begin() + static_cast<std::ptrdiff_t>(from.begin),
+                                 other.begin() + static_cast<std::ptrdiff_t>(from.end));
+    below(2) == 0 ? insert(at, record) : replace(at, record);
   }
 
  private:
@@ -93,14 +94,15 @@ class Mutation {
     const Record record = structure_.records[below(structure_.records.size())];
     const auto begin = bytes_.begin() + static_cast<std::ptrdiff_t>(record.begin);
     const auto end = bytes_.begin() + static_cast<std::ptrdiff_t>(record.end);
-    switch (below(3)) {
+    const Record other = structure_.records[below(structure_.records.size())];
+    switch (below(4)) {
       case 0: insert(record, std::vector<u8>(begin, end)); break;
       case 1:
         bytes_.erase(begin, end);
         count(record.counter, ~u64{0});
         break;
+      case 2: replace(other, std::vector<u8>(begin, end)); break;
       default: {
-        const Record other = structure_.records[below(structure_.records.size())];
         const bool apart = record.end <= other.begin;
         if (apart) std::rotate(begin, end, bytes_.begin() + static_cast<std::ptrdiff_t>(other.end));
       }
@@ -112,6 +114,12 @@ class Mutation {
                   record.end());
     // Now and then without the count, which is a mistake of its own.
     if (below(8) != 0) count(at.counter, 1);
+  }
+  void replace(const Record& at, const std::vector<u8>& record) {
+    bytes_.erase(bytes_.begin() + static_cast<std::ptrdiff_t>(at.begin),
+                 bytes_.begin() + static_cast<std::ptrdiff_t>(at.end));
+    bytes_.insert(bytes_.begin() + static_cast<std::ptrdiff_t>(at.begin), record.begin(),
+                  record.end());
   }
   void count(const Field& counter, u64 more) {
     if (counter.n_byte != 0) write_field(bytes_, counter, read_field(bytes_, counter) + more);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "core/model/config.h"
@@ -16,6 +17,11 @@ namespace lbm::fuzz {
 
 inline void must(bool condition) {
   if (!condition) std::abort();
+}
+
+// Whatever a file holds, a message about it must not reach a terminal as control characters.
+inline void must_be_printable(const std::string& message) {
+  for (const char c : message) must(static_cast<u8>(c) >= 0x20 || c == '\n' || c == '\t');
 }
 
 inline void look_through(const ModelFile& file) {

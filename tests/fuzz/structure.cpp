@@ -116,8 +116,13 @@ Structure find_in_text(const std::vector<u8>& bytes, usize begin) {
   Structure found;
   std::vector<usize> open;
   usize line = begin;
+  usize quote = 0;  // where a text began, plus 1
   for (usize i = begin; i < bytes.size() && found.records.size() < kMaxFields; ++i) {
     const u8 c = bytes[i];
+    if (c == '"' && (i == begin || bytes[i - 1] != '\\')) {
+      if (quote != 0) found.records.push_back({quote - 1, i + 1, {0, 0}});
+      quote = quote != 0 ? 0 : i + 1;
+    }
     if (c == '{' || c == '[' || c == '(') open.push_back(i);
     if ((c == '}' || c == ']' || c == ')') && !open.empty()) {
       found.records.push_back({open.back(), i + 1, {0, 0}});

@@ -11,6 +11,8 @@
 #include "tools/manifest.h"
 #include "tools/safetensors.h"
 #include "tools/scxm.h"
+#include "tools/shard_index.h"
+#include "tools/tokenizer_json.h"
 
 using namespace lbm;
 using lbm::test::hostile_corpus;
@@ -57,6 +59,16 @@ Refusal by_exception(const std::function<void()>& read) {
   return {};
 }
 
+std::string text_of(const HostileFile& file) {
+  const std::vector<u8> bytes = file.bytes();
+  return {bytes.begin(), bytes.end()};
+}
+
+// The index that the shards of the corpus belong to.
+constexpr const char* kIndexOfShards =
+    R"({"format": "CLIF-1-base64-sharded", "baseName": "m", "shardCount": 2, "totalBytes": 5,
+        "shards": ["m.0.json", "m.1.json"]})";
+
 const std::map<std::string, Reader>& readers() {
   static const std::map<std::string, Reader> all = {
       {"safetensors",
@@ -75,9 +87,22 @@ const std::map<std::string, Reader>& readers() {
        }},
       {"manifest",
        [](const HostileFile& file) {
-         const std::vector<u8> bytes = file.bytes();
-         return by_exception(
-             [&] { (void)cli::parse_manifest({bytes.begin(), bytes.end()}, file.name); });
+         return by_exception([&] { (void)cli::parse_manifest(text_of(file), file.name); });
+       }},
+      {"tokenizer_json",
+       [](const HostileFile& file) {
+         return by_exception([&] { (void)cli::tokenizer_json_as_gguf(file.path()); });
+       }},
+      {"shards",
+       [](const HostileFile& file) {
+         return by_exception([&] { (void)cli::parse_shard_index(text_of(file), file.name); });
+       }},
+      {"shard",
+       [](const HostileFile& file) {
+         return by_exception([&] {
+           const cli::ShardIndex index = cli::parse_shard_index(kIndexOfShards, "m.shards.json");
+           (void)cli::decode_base64_shard(text_of(file), index, 0, file.name);
+         });
        }},
   };
   return all;

@@ -19,6 +19,7 @@ from pathlib import Path
 import published
 import recipes_artifacts  # noqa: F401  each of these adds its recipes to the list
 import recipes_families  # noqa: F401
+import recipes_json  # noqa: F401
 import recipes_llama2c  # noqa: F401
 import recipes_metadata  # noqa: F401
 import recipes_tensors  # noqa: F401
