@@ -29,8 +29,10 @@ RULES = {
     "core/format/": BASE + PLATFORM + ("core/tensor/", "core/format/"),
     "core/model/": BASE + PLATFORM + ("core/tensor/", "core/format/", "core/model/"),
     "core/tokenizer/": BASE + ("core/format/", "core/tokenizer/"),
+    "core/screen/": BASE + PLATFORM + ("core/screen/",),
     "core/infer/": BASE + PLATFORM + ("core/tensor/", "core/model/", "core/infer/", "kernels/kernel_table.h"),
-    "core/chat/": BASE + PLATFORM + ("core/format/", "core/model/", "core/infer/", "core/tokenizer/", "core/chat/",
+    "core/state/": BASE + PLATFORM + ("core/state/",),
+    "core/chat/": BASE + PLATFORM + ("core/format/", "core/model/", "core/infer/", "core/tokenizer/", "core/state/", "core/chat/",
                                      "kernels/kernel_table.h"),
     # Plain data and raw pointers, and the formula files that are written over the vocabulary.
     "kernels/": ("core/base/types.h", "core/tensor/dtype.h", "core/tensor/blocks.h", "core/tensor/grid.h", "core/base/fmath.inl.h",
@@ -41,11 +43,11 @@ RULES = {
     "web/": ("core/", "web/") + CHOOSING_KERNELS,
     # Tests of a room also run on bare metal, so they share builders with each other but know no host.
     "tests/": ("core/", "kernels/", "tests/test.h", "tests/base/", "tests/tensor/", "tests/format/", "tests/model/",
-               "tests/tokenizer/", "tests/infer/", "tests/chat/", "tests/kernels/", "tests/hostile/"),
+               "tests/tokenizer/", "tests/infer/", "tests/chat/", "tests/screen/", "tests/state/", "tests/kernels/", "tests/hostile/"),
     "tests/hosted/": ("core/", "kernels/", "tools/", "tests/"),
     "tests/fuzz/": ("core/", "kernels/", "tools/", "tests/"),
     "tests/node/": ("core/", "kernels/", "web/", "tests/test.h", "tests/format/", "tests/hostile/", "tests/node/"),
-    "tests/bare/": ("core/", "kernels/", "efi/", "tests/test.h", "tests/hostile/", "tests/bare/"),
+    "tests/bare/": ("core/", "kernels/", "efi/", "tests/test.h", "tests/hostile/", "tests/state/", "tests/bare/"),
 }
 
 # Library headers, where they are limited. Others take what they need.

@@ -1,5 +1,7 @@
 // lbm chat: the REPL of the core (core/chat/repl.h) on a terminal. The same program as on bare
 // metal; this file is its host.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 
@@ -10,6 +12,7 @@
 #include "tools/interrupt.h"
 #include "tools/loaded_model.h"
 #include "tools/model_reader.h"
+#include "tools/state_folder.h"
 #include "tools/terminal.h"
 
 namespace lbm::cli {
@@ -21,6 +24,7 @@ struct ChatFlags {
   std::string model;
   std::string models_folder;
   std::string config_path;
+  std::string state_folder;
   // Settings given as flags: (key of the settings table, value as text).
   std::vector<std::pair<std::string, std::string>> settings;
   bool digest = false;
@@ -43,6 +47,7 @@ class LinuxHost final : public ReplHost {
         volume_(folder_),
         places_(folder_ + " and " + (fs::path(folder_) / "models").string()) {
     load_config(flags.config_path);
+    open_state(flags.state_folder);
     if (!flags.model.empty()) override_setting("model", model_name(flags));
     if (flags.digest) override_setting("digest", "1");
     if (flags.no_speculate) override_setting("speculate", "off");
@@ -71,6 +76,11 @@ class LinuxHost final : public ReplHost {
   Span<const SettingOverride> overrides() override {
     return {overrides_.data(), overrides_.size()};
   }
+  SlotFiles* state() override { return state_.get(); }
+  Result<Str> export_file(Str name, Span<const u8> bytes) override {
+    if (state_) return state_->export_file(name, bytes);
+    return ReplHost::export_file(name, bytes);
+  }
   Str version() override { return version_text(); }
   Str host_name() override { return "linux"; }
   Str model_places() override { return to_str(places_); }
@@ -98,6 +108,12 @@ class LinuxHost final : public ReplHost {
     config_ = read_file(path);
     config_path_ = path;
   }
+  // What a program types is not kept, unless it says where.
+  void open_state(const std::string& given) {
+    if (given.empty() && ::isatty(STDIN_FILENO) == 0) return;
+    const std::string path = given.empty() ? StateFolder::default_path() : given;
+    if (!path.empty()) state_ = std::make_unique<StateFolder>(path);
+  }
   void override_setting(std::string key, std::string value) {
     settings_.emplace_back(std::move(key), std::move(value));
   }
@@ -114,6 +130,7 @@ class LinuxHost final : public ReplHost {
   PosixClock clock_;
   KernelTable kernels_ = {};
   std::unique_ptr<ThreadPool> workers_;
+  std::unique_ptr<StateFolder> state_;
   Terminal terminal_;
 };
 
@@ -153,6 +170,10 @@ Action declare(CLI::App& app) {
   app.add_option("--config", flags->config_path,
                  "settings (default: $XDG_CONFIG_HOME/lbm/repl.cfg)")
       ->type_name("FILE");
+  app.add_option("--state", flags->state_folder,
+                 "folder of what is kept: conversations, history, journal (default, at a terminal: "
+                 "$XDG_STATE_HOME/lbm)")
+      ->type_name("DIR");
   static constexpr struct {
     const char* option;
     const char* key;

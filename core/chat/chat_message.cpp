@@ -1,5 +1,7 @@
 #include "core/chat/chat_message.h"
 
+#include "core/chat/settings_table.h"
+
 namespace lbm {
 namespace {
 
@@ -69,15 +71,80 @@ const char kPlainTemplate[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}Assistant:{% endif %}";
 
+namespace {
+
+constexpr char kYouAiTemplate[] =
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'You: ' + message['content'] + '\\n' }}"
+    "{% else %}{{ 'AI: ' + message['content'] | trim + '\\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}AI:{% endif %}";
+
+constexpr char kAlpacaTemplate[] =
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}"
+    "{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}"
+    "{% else %}{{ '### Response:\\n' + message['content'] | trim + '\\n\\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}";
+
+constexpr char kLlama2Template[] =
+    "{% set ns = namespace(system='') %}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}"
+    "{% set ns.system = '<<SYS>>\\n' + message['content'] + '\\n<</SYS>>\\n\\n' %}"
+    "{% elif message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + ns.system + message['content'] + ' [/INST]' }}"
+    "{% set ns.system = '' %}"
+    "{% else %}{{ ' ' + message['content'] | trim + ' ' + eos_token }}{% endif %}"
+    "{% endfor %}";
+
+constexpr char kRawTemplate[] =
+    "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}";
+
+// What is known of a built-in template. Where no token ends an answer, the beginning of the next
+// question does.
+struct BuiltIn {
+  const char* source;
+  const char* name;
+  const char* formats;
+  const char* stop;
+};
+constexpr BuiltIn kBuiltIn[] = {
+    {kChatMlTemplate, "ChatML", "chatml qwen qwen2", ""},
+    {kPlainTemplate, "plain text", "", "\nUser:"},
+    {kYouAiTemplate, "you_ai", "you_ai", "\nYou:"},
+    {kAlpacaTemplate, "Alpaca", "alpaca", "\n### Instruction:"},
+    {kLlama2Template, "Llama 2", "llama2", ""},
+    {kRawTemplate, "raw text", "raw", ""},
+};
+
+const BuiltIn* find_built_in(Str source) {
+  for (const BuiltIn& built_in : kBuiltIn) {
+    if (source == built_in.source) return &built_in;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 const char* built_in_template(const Tokenizer& tokenizer) {
   const bool has_chatml = tokenizer.find("<|im_start|>") != Tokenizer::kNoToken &&
                           tokenizer.find("<|im_end|>") != Tokenizer::kNoToken;
   return has_chatml ? kChatMlTemplate : kPlainTemplate;
 }
 
+const char* template_of_format(Str format) {
+  for (const BuiltIn& built_in : kBuiltIn) {
+    if (choice_index(built_in.formats, format) >= 0) return built_in.source;
+  }
+  return nullptr;
+}
+
 Str built_in_template_name(Str source) {
-  if (source == kChatMlTemplate) return "ChatML";
-  return source == kPlainTemplate ? "plain text" : "";
+  const BuiltIn* built_in = find_built_in(source);
+  return built_in != nullptr ? Str(built_in->name) : Str();
 }
 
 void write_template_warning(TextWriter& out, const Error& reason, Str source, Str built_in) {
@@ -86,7 +153,10 @@ void write_template_warning(TextWriter& out, const Error& reason, Str source, St
   out.print("); using {}", built_in_template_name(built_in));
 }
 
-Str stop_text(Str template_source) { return template_source == kPlainTemplate ? "\nUser:" : ""; }
+Str stop_text(Str template_source) {
+  const BuiltIn* built_in = find_built_in(template_source);
+  return built_in != nullptr ? Str(built_in->stop) : Str();
+}
 
 Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
                                             Span<const ChatMessage> messages,

@@ -17,7 +17,10 @@ struct ChatMessage {
 extern const char kChatMlTemplate[];
 extern const char kPlainTemplate[];
 [[nodiscard]] const char* built_in_template(const Tokenizer& tokenizer);
-// "ChatML", "plain text", or an empty text where `source` is neither.
+// The template of setting chat_format: "chatml", "qwen", "qwen2", "llama2", "alpaca", "you_ai",
+// "raw". Null for any other word.
+[[nodiscard]] const char* template_of_format(Str format);
+// "ChatML", "plain text" ..., or an empty text where `source` is none of the above.
 [[nodiscard]] Str built_in_template_name(Str source);
 // "the model's chat template can not be used (ERROR); using ChatML"
 void write_template_warning(TextWriter& out, const Error& reason, Str source, Str built_in);

@@ -1,5 +1,4 @@
 // repl.cfg: reading it line by line, and writing the example. See settings.h.
-#include "core/chat/nearest.h"
 #include "core/chat/settings.h"
 
 namespace lbm {
@@ -65,6 +64,11 @@ Status read_line(Settings& settings, Str line) {
   } else {
     value = value.starts_with("#") ? Str() : without_comment(value);
   }
+  const SettingInfo* info = find_setting(key);
+  if (info != nullptr && info->id == Setting::kModel &&
+      settings.origin(Setting::kModel) == Settings::Origin::kConfig) {
+    return fail(ErrorCode::kDuplicate, "was given before, and the first one counts").about(key);
+  }
   return settings.set(key, value, Settings::Origin::kConfig);
 }
 
@@ -83,16 +87,11 @@ u32 Settings::read_config(Str text, ConfigObserver* observer) {
     if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     const Status status = read_line(*this, line);
     if (status.ok()) continue;
-    ++n_bad;
+    // Not wrong, only of another time.
+    if (status.error().code != ErrorCode::kUnsupported) ++n_bad;
     if (observer != nullptr) observer->on_bad_line(line_number, status.error());
   }
   return n_bad;
-}
-
-Str nearest_setting(Str key) {
-  NearestWord nearest(key);
-  for (u32 i = 0; i < kSettingCount; ++i) nearest.offer(setting_info(static_cast<Setting>(i)).key);
-  return nearest.best();
 }
 
 void write_example_config(LineSink& sink) {
@@ -107,7 +106,8 @@ void write_example_config(LineSink& sink) {
       "# One key=value a line. '#' or ';' starts a comment. Put quotes around a value that has '#' "
       "or outer spaces;");
   sink.on_line(
-      "# in double quotes \\n is a new line. The last of equal keys wins. A wrong line is named "
+      "# in double quotes \\n is a new line. The last of equal keys wins, but the first model=. A "
+      "wrong line is named "
       "and ignored.");
   for (u32 i = 0; i < kSettingCount; ++i) {
     const SettingInfo& info = setting_info(static_cast<Setting>(i));

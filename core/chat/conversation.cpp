@@ -2,6 +2,7 @@
 #include "core/chat/conversation.h"
 
 #include "core/base/arith.h"
+#include "core/chat/answer_collector.h"
 #include "core/chat/chat_message.h"
 
 namespace lbm {
@@ -11,80 +12,9 @@ Str role_name(Role role) { return role == Role::kUser ? "user" : "assistant"; }
 
 }  // namespace
 
-// Adds reasoning and text of the answer to the end of the conversation's buffer while they stream
-// to the sink of the caller. Where no token ends an answer, `stop` does: the beginning of the next
-// question, which a model without turns would go on to write.
-class Conversation::Collector final : public GenerateSink, private ThinkOutput {
- public:
-  Collector(Conversation& conversation, const Tokenizer& tokenizer, const Prompt& prompt,
-            GenerateSink& next)
-      : room_(conversation.text_.from(conversation.n_text_)),
-        stop_(prompt.stop),
-        next_(next),
-        splitter_(tokenizer, prompt.segments, *this) {}
-
-  void on_token(u32 id) override {
-    next_.on_token(id);
-    splitter_.on_token(id);
-  }
-  bool on_text(Str text) override { return splitter_.on_text(text); }
-  bool finished() override { return stopped_ || next_.finished(); }
-  // False: no room for the last words.
-  [[nodiscard]] bool finish() {
-    if (!splitter_.finish()) return false;
-    return stopped_ || pass_on(n_content_);
-  }
-  [[nodiscard]] usize n_reasoning() const { return n_reasoning_; }
-  [[nodiscard]] usize n_content() const { return n_content_; }
-
- private:
-  bool on_reasoning(Str text) override {
-    if (text.size() > free_bytes()) return false;
-    // Before the content, of which there is none yet but in rare answers.
-    char* const end = room_.data() + n_reasoning_;
-    __builtin_memmove(end + text.size(), end, n_content_);
-    __builtin_memcpy(end, text.data(), text.size());
-    n_reasoning_ += text.size();
-    return next_.on_reasoning(text);
-  }
-  bool on_content(Str text) override {
-    if (stopped_) return true;
-    if (text.size() > free_bytes()) return false;
-    __builtin_memcpy(room_.data() + n_reasoning_ + n_content_, text.data(), text.size());
-    n_content_ += text.size();
-    if (stop_.empty()) return pass_on(n_content_);
-    const usize found = content().find(stop_, n_passed_);
-    if (found != Str::kNone) {
-      n_content_ = found;
-      stopped_ = true;
-      return pass_on(found);
-    }
-    usize n_held = static_cast<usize>(min_u64(stop_.size() - 1, n_content_ - n_passed_));
-    while (!content().ends_with(stop_.first(n_held))) --n_held;
-    return pass_on(n_content_ - n_held);
-  }
-
-  [[nodiscard]] bool pass_on(usize n) {
-    const Str text = content().slice(n_passed_, n - n_passed_);
-    n_passed_ = n;
-    return text.empty() || next_.on_text(text);
-  }
-  [[nodiscard]] usize free_bytes() const { return room_.size() - n_reasoning_ - n_content_; }
-  [[nodiscard]] Str content() const { return {room_.data() + n_reasoning_, n_content_}; }
-
-  Span<char> room_;
-  Str stop_;
-  GenerateSink& next_;
-  ThinkSplitter splitter_;
-  usize n_reasoning_ = 0;
-  usize n_content_ = 0;
-  usize n_passed_ = 0;  // of the content: what the sink of the caller has
-  bool stopped_ = false;
-};
-
 u64 Conversation::bytes_needed(u64 text_bytes) {
-  return text_bytes + kMaxMessages * sizeof(Entry) + kMaxSystemBytes + sizeof(Conversation) +
-         4 * Arena::kDefaultAlignment;
+  return text_bytes + kMaxMessages * sizeof(Entry) + kMaxSystemBytes + kMaxSummaryBytes +
+         sizeof(Conversation) + 5 * Arena::kDefaultAlignment;
 }
 
 Result<Conversation*> Conversation::create(Arena& arena, u64 text_bytes) {
@@ -95,13 +25,14 @@ Result<Conversation*> Conversation::create(Arena& arena, u64 text_bytes) {
   const Result<Span<Entry>> entries =
       arena.take<Entry>(kMaxMessages, "messages of the conversation");
   const Result<Span<char>> system = arena.take<char>(kMaxSystemBytes, "system prompt");
-  if (!entries.ok() || !system.ok()) {
-    const Error error = entries.ok() ? system.error() : entries.error();
+  const Result<Span<char>> summary = arena.take<char>(kMaxSummaryBytes, "summary");
+  if (!entries.ok() || !system.ok() || !summary.ok()) {
     arena.rewind(mark);
-    return error;
+    if (!entries.ok()) return entries.error();
+    return system.ok() ? summary.error() : system.error();
   }
-  Result<Conversation*> made =
-      arena.make<Conversation>("conversation", text.value(), entries.value(), system.value());
+  Result<Conversation*> made = arena.make<Conversation>(
+      "conversation", text.value(), entries.value(), system.value(), summary.value());
   if (!made.ok()) arena.rewind(mark);
   return made;
 }
@@ -118,6 +49,9 @@ Status Conversation::set_system(Str text) {
 void Conversation::reset() {
   n_message_ = 0;
   n_text_ = 0;
+  first_shown_ = 0;
+  n_removed_ = 0;
+  n_summary_ = 0;
 }
 
 Message Conversation::message(u32 index) const {
@@ -148,9 +82,47 @@ Status Conversation::append(Role role, Str text) {
   return {};
 }
 
+// Of `n_reasoning` and `n_content` bytes that stand behind the text.
+void Conversation::append_answer(usize n_reasoning, usize n_content, bool complete) {
+  Entry& answer = entries_[n_message_++];
+  answer.first = static_cast<u32>(n_text_);
+  answer.n_reasoning = static_cast<u32>(n_reasoning);
+  answer.size = static_cast<u32>(n_content);
+  answer.role = Role::kAssistant;
+  answer.complete = complete;
+  n_text_ += n_reasoning + n_content;
+}
+
 void Conversation::drop_last() {
   LBM_CHECK(n_message_ > 0);
   n_text_ = entries_[--n_message_].first;
+}
+
+Status Conversation::add_turn(Str question, Str answer, Str reasoning, bool complete) {
+  const u64 n_byte = u64{question.size()} + answer.size() + reasoning.size();
+  if (n_byte > text_.size() - n_text_) {
+    return fail(ErrorCode::kContextFull, "the text of the messages is too long")
+        .with(n_text_ + n_byte, text_.size());
+  }
+  if (const Status added = append(Role::kUser, question); !added.ok()) return added;
+  __builtin_memcpy(text_.data() + n_text_, reasoning.data(), reasoning.size());
+  __builtin_memcpy(text_.data() + n_text_ + reasoning.size(), answer.data(), answer.size());
+  append_answer(reasoning.size(), answer.size(), complete);
+  return {};
+}
+
+u32 Conversation::undo(u32 n_turn) {
+  u32 n_done = 0;
+  for (; n_done < n_turn && n_message_ >= 2; ++n_done) {
+    drop_last();
+    drop_last();
+  }
+  if (first_shown_ >= n_message_) {
+    // What was left out for the sake of turns that are gone fits again, as far as it does.
+    first_shown_ = 0;
+    n_summary_ = 0;
+  }
+  return n_done;
 }
 
 // --- The prompt ------------------------------------------------------------------------------
@@ -160,8 +132,18 @@ Result<Span<ChatMessage>> Conversation::chat_messages(Arena& scratch) const {
       scratch.take<ChatMessage>(u64{n_message_} + 1, "messages for the template");
   if (!messages.ok()) return messages.error();
   u32 n = 0;
-  if (n_system_ > 0) messages.value()[n++] = {"system", system(), {}};
-  for (u32 i = 0; i < n_message_; ++i) {
+  if (n_summary_ > 0) {
+    Result<Span<char>> both =
+        scratch.take<char>(n_system_ + n_summary_ + 80, "system prompt with a summary");
+    if (!both.ok()) return both.error();
+    TextWriter text(both.value());
+    text.append(system()).append(n_system_ > 0 ? "\n\n" : "");
+    text.append("Summary of the conversation so far: ").append(summary());
+    messages.value()[n++] = {"system", text.text(), {}};
+  } else if (n_system_ > 0) {
+    messages.value()[n++] = {"system", system(), {}};
+  }
+  for (u32 i = first_shown_; i < n_message_; ++i) {
     const Message said = message(i);
     messages.value()[n++] = {role_name(said.role), said.text, said.reasoning};
   }
@@ -224,13 +206,14 @@ Result<Conversation::Prompt> Conversation::render(const Tokenizer& tokenizer,
     return render_built_in(tokenizer, error, chat_template.source(), messages.value(), scratch);
   }
   // The commonest refusal: a template without system prompts. The question then begins with it.
-  if (n_system_ == 0 || n_message_ == 0) return error;
-  Result<Span<char>> joined = scratch.take<char>(u64{n_system_} + 2 + message(0).text.size(),
-                                                 "system prompt in a question");
+  const Span<ChatMessage> all = messages.value();
+  if (all.size() < 2 || !(all[0].role == "system")) return error;
+  Result<Span<char>> joined = scratch.take<char>(
+      u64{all[0].content.size()} + 2 + all[1].content.size(), "system prompt in a question");
   if (!joined.ok()) return joined.error();
   TextWriter first(joined.value());
-  first.append(system()).append("\n\n").append(message(0).text);
-  const Span<ChatMessage> without_system = messages.value().from(1);
+  first.append(all[0].content).append("\n\n").append(all[1].content);
+  const Span<ChatMessage> without_system = all.from(1);
   without_system[0].content = first.text();
   Result<Prompt> retried = render_with(tokenizer, chat_template, without_system, scratch);
   if (!retried.ok()) return retried;
@@ -290,34 +273,56 @@ Result<Span<const u32>> Conversation::encode(const Tokenizer& tokenizer, const P
 Result<GenerateStats> Conversation::say(const Generator& with, const ChatTemplate& chat_template,
                                         Str text, const GenerateOptions& options,
                                         GenerateSink& sink, Session::Interrupt interrupt) {
-  const Status added = append(Role::kUser, text);
+  Status added = append(Role::kUser, text);
+  if (!added.ok() && make_storage(text.size(), sink)) added = append(Role::kUser, text);
   if (!added.ok()) return added.error();
   const Arena::Mark mark = with.scratch.mark();
-  Result<GenerateStats> stats = answer(with, chat_template, options, sink, interrupt);
+  Result<GenerateStats> stats = answer({with, chat_template, options, sink, interrupt});
   with.scratch.rewind(mark);
   if (!stats.ok() || stats.value().n_output == 0) drop_last();
   return stats;
 }
 
+Result<GenerateStats> Conversation::say_again(const Generator& with,
+                                              const ChatTemplate& chat_template,
+                                              const GenerateOptions& options, GenerateSink& sink,
+                                              Session::Interrupt interrupt) {
+  if (n_message_ < 2) return fail(ErrorCode::kNotFound, "nothing was asked yet");
+  const Arena::Mark mark = with.scratch.mark();
+  const Entry old = entries_[n_message_ - 1];
+  const Str text(text_.data() + old.first, old.n_reasoning + old.size);
+  const Result<Str> kept = with.scratch.take_text(text, "answer that is given again");
+  if (!kept.ok()) return kept.error();
+  drop_last();
+  Result<GenerateStats> stats = answer({with, chat_template, options, sink, interrupt});
+  if (!stats.ok() || stats.value().n_output == 0) {
+    __builtin_memcpy(text_.data() + n_text_, kept.value().data(), kept.value().size());
+    append_answer(old.n_reasoning, old.size, old.complete);
+  }
+  with.scratch.rewind(mark);
+  return stats;
+}
+
 // Appends the answer, where there is one.
-Result<GenerateStats> Conversation::answer(const Generator& with, const ChatTemplate& chat_template,
-                                           const GenerateOptions& options, GenerateSink& sink,
-                                           Session::Interrupt interrupt) {
-  const Result<Prompt> prompt = render(with.tokenizer, chat_template, with.scratch);
+Result<GenerateStats> Conversation::answer(const Turn& turn) {
+  const Generator& with = turn.with;
+  if (overflow_ != Overflow::kStop) {
+    if (const Status room = make_room(turn); !room.ok()) return room.error();
+  }
+  const Result<Prompt> prompt = render(with.tokenizer, turn.chat_template, with.scratch);
   if (!prompt.ok()) return prompt.error();
   const Result<Span<const u32>> ids = encode(with.tokenizer, prompt.value(), with.scratch);
   if (!ids.ok()) return ids.error();
-  Collector collector(*this, with.tokenizer, prompt.value(), sink);
-  Result<GenerateStats> stats = generate(with, ids.value(), options, collector, interrupt);
+  turn.sink.on_answer();
+  const AnswerEnd end = {stop_at_question_ ? prompt.value().stop : Str(), stop_at_line_};
+  AnswerCollector collector(text_.from(n_text_), end, with.tokenizer, prompt.value().segments,
+                            turn.sink);
+  Result<GenerateStats> stats =
+      generate(with, ids.value(), turn.options, collector, turn.interrupt);
   if (!stats.ok() || stats.value().n_output == 0) return stats;
   if (!collector.finish()) stats.value().stop = StopReason::kContext;
-  Entry& answer = entries_[n_message_++];
-  answer.first = static_cast<u32>(n_text_);
-  answer.n_reasoning = static_cast<u32>(collector.n_reasoning());
-  answer.size = static_cast<u32>(collector.n_content());
-  answer.role = Role::kAssistant;
-  answer.complete = stats.value().stop == StopReason::kEndOfGeneration;
-  n_text_ += collector.n_reasoning() + collector.n_content();
+  append_answer(collector.n_reasoning(), collector.n_content(),
+                stats.value().stop == StopReason::kEndOfGeneration);
   return stats;
 }
 

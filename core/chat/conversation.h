@@ -10,6 +10,9 @@
 // nearly all leave it out.
 //
 // A template that fails to render is replaced for this turn by a built-in one; take_note() says so.
+//
+// When the messages outgrow the context, set_overflow() decides what is left out of the prompt; it
+// stays in the conversation, and the sink of the turn is told (conversation_overflow.cpp).
 #pragma once
 
 #include "core/base/arena.h"
@@ -30,10 +33,18 @@ struct Message {
   Str reasoning;
 };
 
+// What happens when the messages no longer fit the context.
+enum class Overflow : u8 {
+  kStop,        // the question is refused: kContextFull
+  kDropOldest,  // the oldest turns are left out of the prompt
+  kSummarize,   // the model sums them up first, and the summary stands in their place
+};
+
 class Conversation {
  public:
   static constexpr u32 kMaxMessages = 8192;
   static constexpr usize kMaxSystemBytes = 16 * kKiB;
+  static constexpr usize kMaxSummaryBytes = 4 * kKiB;
 
   // Bytes that create() takes for `text_bytes` of messages.
   [[nodiscard]] static u64 bytes_needed(u64 text_bytes);
@@ -51,10 +62,31 @@ class Conversation {
   // What the template is asked for, from the next turn on.
   void set_think(ThinkRequest think) { think_ = think; }
 
+  // From the next turn on.
+  void set_overflow(Overflow overflow) { overflow_ = overflow; }
+  // What ends an answer besides the tokens of the model: where no token ends one, the beginning of
+  // the next question; and the end of its first line.
+  void set_stops(bool next_question, bool first_line) {
+    stop_at_question_ = next_question;
+    stop_at_line_ = first_line;
+  }
+
   // Forgets all messages; the system prompt stays.
   void reset();
+  // Messages alternate: a question, its answer. Their number is even between two calls.
   [[nodiscard]] u32 n_message() const { return n_message_; }
   [[nodiscard]] Message message(u32 index) const;
+  // Messages before this one are kept, but left out of prompts.
+  [[nodiscard]] u32 first_shown() const { return first_shown_; }
+  // What stands in their place; empty: nothing.
+  [[nodiscard]] Str summary() const { return {summary_.data(), n_summary_}; }
+
+  // Adds a turn that was had before (a session that is taken up again).
+  // Errors: kContextFull  no room; nothing changes.
+  [[nodiscard]] Status add_turn(Str question, Str answer, Str reasoning, bool complete);
+  // Takes the newest `n_turn` turns back; returns how many there were to take. Evaluated tokens
+  // stay in the session as long as they are a prefix of the next prompt.
+  u32 undo(u32 n_turn);
 
   // Adds `text` as the user's message and the answer as the assistant's. Text of the answer also
   // goes to `sink`. A stopped answer stays, marked incomplete. When it was stopped before its first
@@ -66,6 +98,13 @@ class Conversation {
   [[nodiscard]] Result<GenerateStats> say(const Generator& with, const ChatTemplate& chat_template,
                                           Str text, const GenerateOptions& options,
                                           GenerateSink& sink, Session::Interrupt interrupt = {});
+
+  // Answers the last question again. The answer that was there stays until the new one has begun.
+  // Errors: as say(); kNotFound  nothing was asked yet.
+  [[nodiscard]] Result<GenerateStats> say_again(const Generator& with,
+                                                const ChatTemplate& chat_template,
+                                                const GenerateOptions& options, GenerateSink& sink,
+                                                Session::Interrupt interrupt = {});
 
   // The token ids of all messages followed by the start of an answer, in `scratch` (the caller
   // marks and rewinds it).
@@ -81,7 +120,6 @@ class Conversation {
 
  private:
   friend class Arena;
-  class Collector;
   struct Entry {
     u32 first = 0;
     u32 n_reasoning = 0;  // bytes of reasoning, which stand before the text
@@ -89,13 +127,22 @@ class Conversation {
     Role role = Role::kUser;
     bool complete = true;
   };
-  Conversation(Span<char> text, Span<Entry> entries, Span<char> system)
-      : text_(text), entries_(entries), system_(system) {}
+  Conversation(Span<char> text, Span<Entry> entries, Span<char> system, Span<char> summary)
+      : text_(text), entries_(entries), system_(system), summary_(summary) {}
   struct Prompt {
     Span<const TextSegment> segments;
     Str stop;  // text that ends the answer, or empty
   };
+  // What a turn is made with: the arguments of say() but the text.
+  struct Turn {
+    const Generator& with;
+    const ChatTemplate& chat_template;
+    const GenerateOptions& options;
+    GenerateSink& sink;
+    Session::Interrupt interrupt;
+  };
   [[nodiscard]] Status append(Role role, Str text);
+  void append_answer(usize n_reasoning, usize n_content, bool complete);
   void drop_last();
   [[nodiscard]] Result<Span<ChatMessage>> chat_messages(Arena& scratch) const;
   [[nodiscard]] Result<Prompt> render(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
@@ -108,11 +155,18 @@ class Conversation {
                                                Arena& scratch);
   [[nodiscard]] static Result<Span<const u32>> encode(const Tokenizer& tokenizer,
                                                       const Prompt& prompt, Arena& scratch);
-  [[nodiscard]] Result<GenerateStats> answer(const Generator& with,
-                                             const ChatTemplate& chat_template,
-                                             const GenerateOptions& options, GenerateSink& sink,
-                                             Session::Interrupt interrupt);
+  [[nodiscard]] Result<GenerateStats> answer(const Turn& turn);
   void set_note(Str note);
+
+  // conversation_overflow.cpp
+  [[nodiscard]] Status make_room(const Turn& turn);
+  [[nodiscard]] static u32 prompt_limit(const Turn& turn);
+  [[nodiscard]] Result<u32> n_prompt_token(const Turn& turn);
+  [[nodiscard]] Result<u32> first_that_fits(const Turn& turn, u32 limit);
+  [[nodiscard]] Status leave_out(const Turn& turn, u32 first);
+  [[nodiscard]] Status summarize(const Turn& turn, u32 first);
+  [[nodiscard]] Result<Str> summary_request(u32 first, Arena& scratch) const;
+  [[nodiscard]] bool make_storage(usize n_byte, GenerateSink& sink);
 
   Str now_;
   ThinkRequest think_ = ThinkRequest::kModel;
@@ -120,6 +174,13 @@ class Conversation {
   Span<char> text_;
   Span<Entry> entries_;
   Span<char> system_;
+  Span<char> summary_;
+  Overflow overflow_ = Overflow::kStop;
+  bool stop_at_question_ = true;
+  bool stop_at_line_ = false;
+  u32 first_shown_ = 0;
+  u32 n_removed_ = 0;  // turns that are no longer even kept
+  usize n_summary_ = 0;
   usize n_text_ = 0;
   usize n_system_ = 0;
   u32 n_message_ = 0;

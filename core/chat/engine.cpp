@@ -281,6 +281,7 @@ Str Engine::template_note() const { return slot_->template_note; }
 const Sha256Digest& Engine::file_hash() const { return slot_->file_hash; }
 Arena& Engine::turn_arena() { return slot_->turn; }
 u64 Engine::weight_bytes() const { return slot_->plan.n_byte; }
+Span<const WeightPlacement> Engine::placements() const { return slot_->plan.placements; }
 u64 Engine::kv_bytes() const { return slot_->kv_bytes; }
 
 }  // namespace lbm

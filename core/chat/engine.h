@@ -14,6 +14,7 @@
 #include "core/format/model_file.h"
 #include "core/infer/session.h"
 #include "core/model/model.h"
+#include "core/model/weights.h"
 #include "core/platform.h"
 #include "core/tokenizer/tokenizer.h"
 #include "kernels/kernel_table.h"
@@ -76,6 +77,8 @@ class Engine {
   // Work memory of a turn: mark, take, rewind.
   [[nodiscard]] Arena& turn_arena();
   [[nodiscard]] u64 weight_bytes() const;
+  // Where the weights lie, in the order of the file: what a check of memory reads.
+  [[nodiscard]] Span<const WeightPlacement> placements() const;
   // KV cache, and the state of recurrent layers.
   [[nodiscard]] u64 kv_bytes() const;
 

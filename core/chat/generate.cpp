@@ -2,6 +2,7 @@
 #include "core/chat/generate.h"
 
 #include "core/base/utf8.h"
+#include "core/chat/loop_guard.h"
 
 namespace lbm {
 namespace {
@@ -97,6 +98,7 @@ Result<u32> keep_common_prefix(Session& session, Span<const u32> prompt) {
 Status decode_loop(const Generator& with, const GenerateOptions& options, GenerateSink& sink,
                    Session::Interrupt interrupt, TextOut& text, RunDigest& digest,
                    Speculator& ahead, GenerateStats& stats) {
+  LoopGuard loop(options.loop_guard);
   for (;;) {
     const Span<const f32> logits = ahead.logits();
     const Result<u32> picked = with.sampler.pick(logits);
@@ -116,6 +118,11 @@ Status decode_loop(const Generator& with, const GenerateOptions& options, Genera
     }
     if (sink.finished()) {
       stats.stop = StopReason::kEndOfGeneration;
+      return {};
+    }
+    if (loop.add(id)) {
+      stats.stop = StopReason::kLoop;
+      stats.loop_period = loop.period();
       return {};
     }
     if (options.max_tokens != 0 && stats.n_output >= options.max_tokens) {
@@ -145,6 +152,7 @@ Str stop_reason_name(StopReason reason) {
     case StopReason::kLength: return "length";
     case StopReason::kContext: return "context";
     case StopReason::kInterrupted: return "interrupted";
+    case StopReason::kLoop: return "loop";
   }
   return "";
 }
@@ -190,6 +198,7 @@ Result<GenerateStats> generate(const Generator& with, Span<const u32> prompt,
   if (status.ok()) {
     with.sampler.reset();
     for (const u32 id : prompt) with.sampler.accept(id);
+    with.sampler.begin_answer();
     TextOut text(with.tokenizer, options.show_special, sink, as_text(piece.value()),
                  as_text(gated.value()));
     Speculator ahead(with.session, with.clock, options.speculate);

@@ -23,9 +23,10 @@ enum class StopReason : u8 {
   kLength,           // max_tokens were emitted
   kContext,          // no room for another token; never silent: the caller must say so
   kInterrupted,      // the user stopped it
+  kLoop,             // it said the same again and again (loop_guard.h)
 };
 
-// "eog", "length", "context", "interrupted"
+// "eog", "length", "context", "interrupted", "loop"
 [[nodiscard]] Str stop_reason_name(StopReason reason);
 
 struct GenerateOptions {
@@ -33,6 +34,7 @@ struct GenerateOptions {
   bool stop_at_end = true;    // false: an end token is a token like any other (--ignore-eos)
   bool show_special = false;  // control tokens appear in the text by their spelling
   bool digest = false;        // compute GenerateStats::digest
+  u32 loop_guard = 0;         // stop after so many equal runs of tokens; 0: never (loop_guard.h)
   Speculate speculate = Speculate::kAuto;  // changes the time, never the answer
 };
 
@@ -54,6 +56,10 @@ class GenerateSink {
   }
   // True: the text so far ends the answer, as an end token would. Asked after every token.
   [[nodiscard]] virtual bool finished() { return false; }
+  // From a Conversation: one line that the user must see before the answer, without its '\n'.
+  virtual void on_notice(Str line) { static_cast<void>(line); }
+  // From a Conversation: the prompt is ready; nothing but the answer follows.
+  virtual void on_answer() {}
 
  protected:
   ~GenerateSink() = default;
@@ -67,6 +73,7 @@ struct GenerateStats {
   u32 n_decoded = 0;    // of those, how many went through forward()
   u32 n_drafted = 0;    // tokens guessed and evaluated ahead (core/infer/speculate.h)
   u32 n_accepted = 0;   // of those, how many came true
+  u32 loop_period = 0;  // kLoop: tokens of what was repeated
   u64 prefill_us = 0;
   u64 decode_us = 0;  // picking, text and forward passes; the time spent hashing is left out
   u64 hash_us = 0;

@@ -26,6 +26,8 @@ struct SettingOverride {
   Str value;
 };
 
+class Settings;
+
 class ReplHost {
  public:
   [[nodiscard]] virtual Console& console() = 0;
@@ -44,6 +46,9 @@ class ReplHost {
   // repl.cfg; an empty name where there is none.
   [[nodiscard]] virtual NamedText config() = 0;
   [[nodiscard]] virtual Span<const SettingOverride> overrides() { return {}; }
+  // The settings as they are now: after they were read, and after each change (a host has screens
+  // and keyboards to set).
+  virtual void on_settings(const Settings& settings) { static_cast<void>(settings); }
   // Lines to run before the first prompt (an autorun script, a test). Empty: none.
   [[nodiscard]] virtual NamedText script() { return {}; }
 
@@ -58,6 +63,11 @@ class ReplHost {
   // Where sessions, settings, history and journal are kept; null: nowhere, and the REPL says so
   // once.
   [[nodiscard]] virtual SlotFiles* state() { return nullptr; }
+  // Makes a place for them, where state() is read-only for want of one and the user asks for it.
+  // Errors: kReadOnly, kLimit, kIo.
+  [[nodiscard]] virtual Status make_state() {
+    return fail(ErrorCode::kReadOnly, "nothing can be kept here");
+  }
   // Writes a file for the user to take away (a log, a report, a transcript, a picture); it replaces
   // one of the same name. `name` has no folders. Says where it is, for the message.
   // Errors: kReadOnly, kLimit (no room), kIo.

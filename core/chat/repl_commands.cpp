@@ -1,19 +1,11 @@
 // What the commands do. Their names and help are in commands.cpp. See repl_state.h.
 #include "core/base/arith.h"
+#include "core/chat/chat_message.h"
 #include "core/chat/model_report.h"
 #include "core/chat/repl_state.h"
 
 namespace lbm {
 namespace {
-
-// Cuts the first word off `text`; the rest is trimmed.
-Str take_word(Str& text) {
-  usize n = 0;
-  while (n < text.size() && !Str::is_space(text[n])) ++n;
-  const Str word = text.first(n);
-  text = text.from(n).trimmed();
-  return word;
-}
 
 // Takes the """ of a block, or one pair of quotes, off a whole value.
 Str without_quotes(Str text) {
@@ -51,6 +43,7 @@ bool Repl::run_command(const CommandInfo& command, Str args) {
     case Command::kVerify: verify(); return true;
     case Command::kReset:
       conversation_.reset();
+      keep_turn();
       out_.line("OK: the conversation is empty");
       return true;
     case Command::kUndo: undo(args); return true;
@@ -92,6 +85,10 @@ void Repl::unknown_command(Str name, Str args) {
     } else {
       set_value(name, args);
     }
+    return;
+  }
+  if (why_retired(name) != nullptr) {
+    unknown_setting(name);
     return;
   }
   const Str nearest = nearest_command(name);
@@ -150,6 +147,10 @@ void Repl::switch_model(Str args) {
     out_.error(found.error());
     return;
   }
+  switch_to(file);
+}
+
+void Repl::switch_to(const FileEntry& file) {
   const bool had_model = engine_->loaded();
   const FileEntry old_file = loaded_file_;
   if (load_model(file)) {
@@ -228,9 +229,7 @@ void Repl::set(Str args) {
 void Repl::set_value(Str key, Str value) {
   const SettingInfo* info = find_setting(key);
   if (info == nullptr) {
-    const Str nearest = nearest_setting(key);
-    out_.print("There is no setting {}", key);
-    out_.line(nearest.empty() ? "; /cfg lists them." : ". Did you mean {}?", nearest);
+    unknown_setting(key);
     return;
   }
   const Status status = settings_.set(key, without_quotes(value), Settings::Origin::kCommand);
@@ -240,6 +239,7 @@ void Repl::set_value(Str key, Str value) {
     return;
   }
   apply(info->id);
+  host_.on_settings(settings_);
   char text[Settings::kShortTextBytes];
   if (info->id == Setting::kSystem) {
     out_.line(settings_.text(Setting::kSystem).empty() ? "OK: no system prompt"
@@ -250,11 +250,50 @@ void Repl::set_value(Str key, Str value) {
   }
 }
 
+void Repl::unknown_setting(Str key) {
+  if (const char* const why = why_retired(key); why != nullptr) {
+    out_.line("{}: {}.", key, why);
+    return;
+  }
+  const Str nearest = nearest_setting(key);
+  out_.print("There is no setting {}", key);
+  out_.line(nearest.empty() ? "; /cfg lists them." : ". Did you mean {}?", nearest);
+}
+
 // Brings what keeps a copy of a setting up to date.
 void Repl::apply(Setting id) {
-  if (id != Setting::kSystem) return;
-  const Status set = conversation_.set_system(settings_.text(Setting::kSystem));
-  if (!set.ok()) out_.error(set.error());
+  switch (id) {
+    case Setting::kSystem: {
+      const Status set = conversation_.set_system(settings_.text(Setting::kSystem));
+      if (!set.ok()) out_.error(set.error());
+      break;
+    }
+    case Setting::kOverflow: {
+      const Str overflow = settings_.text(Setting::kOverflow);
+      conversation_.set_overflow(overflow == "drop_oldest" ? Overflow::kDropOldest
+                                 : overflow == "summarize" ? Overflow::kSummarize
+                                                           : Overflow::kStop);
+      break;
+    }
+    case Setting::kStopYou:
+    case Setting::kStopNl:
+      conversation_.set_stops(settings_.flag(Setting::kStopYou), settings_.flag(Setting::kStopNl));
+      break;
+    case Setting::kChatFormat: {
+      const char* const source = template_of_format(settings_.text(Setting::kChatFormat));
+      format_template_ = nullptr;
+      if (source == nullptr) break;
+      Arena* const arena = new (PlaceAt{format_arena_}) Arena(format_memory_);
+      const Result<ChatTemplate*> parsed = ChatTemplate::parse(*arena, source);
+      if (parsed.ok()) {
+        format_template_ = parsed.value();
+      } else {
+        out_.error(parsed.error());
+      }
+      break;
+    }
+    default: break;
+  }
 }
 
 void Repl::show_setting(Setting id) {
@@ -280,9 +319,7 @@ void Repl::show_settings(Str key) {
       show_setting(info->id);
       return;
     }
-    const Str nearest = nearest_setting(key);
-    out_.print("There is no setting {}", key);
-    out_.line(nearest.empty() ? "; /cfg lists them." : ". Did you mean {}?", nearest);
+    unknown_setting(key);
     return;
   }
   for (u32 i = 0; i < kSettingCount; ++i) {

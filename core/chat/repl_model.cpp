@@ -1,56 +1,12 @@
 // The REPL's models: finding, choosing, loading. See repl_state.h.
 #include "core/base/arith.h"
+#include "core/chat/chat_message.h"
+#include "core/chat/load_progress.h"
 #include "core/chat/model_report.h"
 #include "core/chat/repl_state.h"
 
 namespace lbm {
 namespace {
-
-// One line that shows how far a load is, drawn over itself by '\r'.
-class LoadProgress final : public LoadObserver {
- public:
-  LoadProgress(Console& console, Clock& clock, Str label)
-      : console_(console), clock_(clock), label_(label), start_us_(clock.now_us()) {}
-
-  bool on_progress(u64 n_done, u64 n_total) override {
-    const u64 now_us = clock_.now_us();
-    const bool is_due = last_us_ == 0 || now_us - last_us_ >= kIntervalUs || n_done == n_total;
-    if (is_due) {
-      last_us_ = now_us;
-      draw(n_done, n_total, now_us - start_us_);
-    }
-    return !console_.take_interrupt();
-  }
-  // Ends the line, so that what follows starts at column 0.
-  void end() {
-    if (last_us_ != 0) console_.write("\n");
-  }
-
- private:
-  static constexpr u64 kIntervalUs = 200'000;  // a slow console must not slow the load
-
-  void draw(u64 n_done, u64 n_total, u64 us) {
-    TextBuffer<400> line;
-    const f64 rate = us == 0 ? 0.0 : mib(n_done) * 1e6 / static_cast<f64>(us);
-    // The name comes last: where the row is short it is the name that is cut.
-    line.print("Loading {:3} % of {:.1} MiB, {:.1} MB/s, Esc cancels: {}  ",
-               n_total == 0
-                   ? 100
-                   : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
-               mib(n_total), rate * 1.048576, label_);
-    console_.write("\r");
-    // Never into the last column: the line would move on, and '\r' would not come back to it.
-    const Str text = line.text();
-    write_printable(console_,
-                    text.first(static_cast<usize>(min_u64(text.size(), console_.n_column() - 1))));
-  }
-
-  Console& console_;
-  Clock& clock_;
-  Str label_;
-  u64 start_us_;
-  u64 last_us_ = 0;
-};
 
 FileEntry entry_for_path(Str path, u64 size_bytes) {
   FileEntry file;
@@ -62,6 +18,12 @@ FileEntry entry_for_path(Str path, u64 size_bytes) {
 
 // What Sampler::create takes for n_vocab candidates, generously.
 u64 sampler_bytes(u32 n_vocab) { return u64{n_vocab} * 24 + 128 * kKiB; }
+
+// The words of the start-up marker.
+Str format_text(const FileEntry& file) {
+  const Str kind = file_kind(file.name());
+  return kind == "gguf" || kind == "bin" ? kind : Str("unknown");
+}
 
 bool same_file(const FileEntry& a, const FileEntry& b) {
   return a.volume == b.volume && a.name() == b.name();
@@ -102,67 +64,25 @@ void Repl::choose_first_model() {
 bool Repl::load_first(const FileEntry& file) {
   if (!load_model(file)) return false;
   out_.line("[obs][startup] model_select_ms={} model_prepare_ms={} format={}", select_us_ / 1000,
-            load_us_ / 1000, "gguf");
+            load_us_ / 1000, format_text(file));
   print_model_line();
   return true;
-}
-
-// False: none is wanted.
-bool Repl::choose_from_menu(u32& index) {
-  index = 0;
-  list_models();
-  if (!settings_.flag(Setting::kModelPicker) || !host_.script().text.empty()) {
-    out_.line(
-        "Several models are there and none is named (model= in repl.cfg): the first is taken.");
-    return true;
-  }
-  const u64 timeout_us = static_cast<u64>(settings_.integer(Setting::kPickerTimeout)) * 1'000'000;
-  out_.print("Number of the model, Enter for 1, Esc for none");
-  if (timeout_us > 0) out_.print(" (1 after {} s)", timeout_us / 1'000'000);
-  out_.print(": ");
-  const u64 start_us = host_.clock().now_us();
-  KeyEvent key = timeout_us > 0 ? console_.poll_key() : console_.wait_key();
-  while (timeout_us > 0 && key.key == Key::kNone) {
-    if (host_.clock().now_us() - start_us >= timeout_us) {
-      out_.line("");
-      return true;
-    }
-    host_.idle();
-    key = console_.poll_key();
-  }
-  u64 number = 0;
-  for (;; key = console_.wait_key()) {
-    const bool is_digit = key.key == Key::kChar && key.codepoint >= '0' && key.codepoint <= '9';
-    if (is_digit && number < 1000) {
-      number = number * 10 + (key.codepoint - '0');
-      out_.print("{}", static_cast<char>(key.codepoint));
-    } else if (key.key == Key::kEnter || key.key == Key::kNone) {
-      out_.line("");
-      if (number == 0) number = 1;
-      if (number <= catalog_.size()) {
-        index = static_cast<u32>(number - 1);
-        return true;
-      }
-      out_.print("There is no model {}. Number: ", number);
-      number = 0;
-    } else if (key.key == Key::kEscape || (key.key == Key::kCtrl && key.codepoint == 'c')) {
-      out_.line("");
-      return false;
-    }
-  }
 }
 
 void Repl::list_models() {
   for (u32 i = 0; i < catalog_.size(); ++i) {
     const FileEntry& file = catalog_.at(i);
     TextBuffer<FileEntry::kMaxPath + 16> label;
-    const bool is_loaded = engine_->loaded() && same_file(file, loaded_file_);
-    out_.line("{:3}{} {:9.1} MiB  {:7}  {}", i + 1, is_loaded ? "*" : " ", mib(file.size_bytes),
-              file_kind(file.name()), file_label(file, label));
+    out_.line("{:3}{} {:9.1} MiB  {:7}  {}", i + 1, is_loaded(file) ? "*" : " ",
+              mib(file.size_bytes), file_kind(file.name()), file_label(file, label));
   }
   const ModelCatalog::Totals totals = catalog_.totals();
   out_.line("  summary: total={} bin={} gguf={} bytes={}", catalog_.size(), totals.n_bin,
             totals.n_gguf, totals.bytes);
+}
+
+bool Repl::is_loaded(const FileEntry& file) const {
+  return engine_->loaded() && same_file(file, loaded_file_);
 }
 
 Status Repl::find_file(Str name, FileEntry& out) {
@@ -200,7 +120,8 @@ bool Repl::load_model(const FileEntry& file) {
   options.kv = session.kv;
   options.hash_file = settings_.flag(Setting::kHashModel) || settings_.flag(Setting::kDigest);
   static_cast<void>(console_.take_interrupt());
-  LoadProgress progress(console_, host_.clock(), label);
+  LoadProgress progress(console_, host_.clock(), "Loading", label);
+  show_status("loading");
   Status loaded = engine_->load(*source.value(), label, options, &progress);
   progress.end();
   load_us_ = host_.clock().now_us() - start_us;
@@ -213,9 +134,23 @@ bool Repl::load_model(const FileEntry& file) {
       engine_->unload();
     }
   }
-  if (!loaded.ok()) return false;
+  TextBuffer<FileEntry::kMaxPath + 160> event;
+  if (!loaded.ok()) {
+    event.print("model {} not loaded: {} [{}]", label, loaded.error().what,
+                error_code_name(loaded.error().code));
+    note_event(event.text());
+    show_status({});
+    return false;
+  }
   loaded_file_ = file;
   has_stats_ = false;
+  has_weights_hash_ = false;
+  note_event(event.print("model {} loaded", label).text());
+  if (options.hash_file) {
+    host_.measure("model", engine_->file_hash());
+    has_weights_hash_ = hash_weights(weights_hash_).ok();
+  }
+  show_status({});
   return true;
 }
 
@@ -245,6 +180,7 @@ void Repl::print_model_line() {
   out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})",
             engine_->name(), config.n_embd, config.n_layer, config.n_head, config.n_head_kv,
             config.n_vocab, session.n_ctx());
+  if (settings_.flag(Setting::kBootQuiet)) return;
   out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}",
             session.n_ctx(), config.n_ctx_train, kv_type_name(session.kv_type()),
             mib(engine_->kv_bytes()), mib(engine_->weight_bytes()),

@@ -2,74 +2,19 @@
 //
 // A setting is known by its enumerator in code and by its key or an alias in text. Values are
 // checked where they enter, so whoever reads one needs no check. repl.cfg is `key=value` (or `key
-// value`) a line, `#` and `;` comments, BOM and CRLF tolerated, quotes optional, the last one wins,
-// of any size; a line that is wrong is named by its number and ignored.
+// value`) a line, `#` and `;` comments, BOM and CRLF tolerated, quotes optional, of any size; a
+// line that is wrong is named by its number and ignored. The last of equal keys wins, but of
+// `model` the first: that is what the prior system did, and tools append to its files.
 #pragma once
 
 #include "core/base/fmt.h"
 #include "core/base/result.h"
 #include "core/base/span.h"
+#include "core/chat/settings_table.h"
 #include "core/infer/sampler.h"
 #include "core/infer/session.h"
 
 namespace lbm {
-
-enum class Setting : u8 {
-  // model
-  kModel,
-  kModelPicker,
-  kPickerTimeout,
-  kContext,
-  kBatch,
-  kKv,
-  kIsa,
-  kThreads,
-  kHashModel,
-  kSpeculate,
-  // sampling
-  kTemperature,
-  kTopK,
-  kTopP,
-  kMinP,
-  kRepeatPenalty,
-  kRepeatLastN,
-  kSeed,
-  kMaxTokens,
-  // chat
-  kSystem,
-  kThink,
-  kStats,
-  kDigest,
-  kVerbose,
-  // autorun
-  kAutorun,
-  kAutorunFile,
-  kAutorunShutdown,
-};
-inline constexpr u32 kSettingCount = static_cast<u32>(Setting::kAutorunShutdown) + 1;
-
-enum class SettingType : u8 { kFlag, kInteger, kReal, kText, kChoice };
-enum class SettingWhen : u8 { kStart, kLoad, kAnswer };  // what a change waits for
-
-struct SettingInfo {
-  Setting id;
-  const char* key;
-  const char* aliases;  // separated by spaces
-  SettingType type;
-  SettingWhen when;
-  f64 low, high;         // kInteger, kReal: inclusive.  kText: most bytes
-  const char* standard;  // the default, as text
-  const char* choices;   // kChoice: separated by spaces
-  const char* help;      // one line
-};
-
-[[nodiscard]] const SettingInfo& setting_info(Setting id);
-// By key or alias, in any case, '-' for '_'. Null when there is none.
-[[nodiscard]] const SettingInfo* find_setting(Str key);
-// The key nearest to a mistyped one, or an empty text.
-[[nodiscard]] Str nearest_setting(Str key);
-// Fixed words: "at start", "when a model is loaded", "at the next answer".
-[[nodiscard]] Str setting_when_text(SettingWhen when);
 
 // Told about every line of a config that was ignored.
 class ConfigObserver {
@@ -95,6 +40,7 @@ class Settings {
   // Errors, with the key as subject; the setting keeps its value:
   //   kNotFound  no such key.   kLimit  text too long.
   //   kBadValue  not of the type, out of range, or not one of the choices.
+  //   kUnsupported  a key of the prior system that has no meaning here, with the reason.
   [[nodiscard]] Status set(Str key, Str value, Origin origin = Origin::kCommand);
   // Reads a repl.cfg. Returns how many lines were ignored. Every one was told to `observer` (may be
   // null).

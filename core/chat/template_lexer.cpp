@@ -294,8 +294,9 @@ bool TemplateLexer::take_number(TemplateToken* token) {
   TemplateValue value;
   if (is_float) {
     f64 parsed = 0;
-    if (!parse_float_text(text, parsed))
-      return budget_.fail(ErrorCode::kBadSyntax, "malformed number, line", text);
+    if (!parse_float_text(text, parsed)) {  // coverage: the digits above are always a number
+      return budget_.fail(ErrorCode::kBadSyntax, "malformed number, line", text);  // coverage: so
+    }
     value = TemplateValue::number(parsed);
   } else {
     i64 parsed = 0;

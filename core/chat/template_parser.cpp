@@ -23,8 +23,7 @@ bool TemplateParser::look(TemplateToken* token) {
 
 bool TemplateParser::unexpected(const char* what) {
   budget_.set_offset(token_.offset);
-  return budget_.fail(ErrorCode::kBadSyntax, what,
-                      at(TokenKind::kEnd) ? Str("end of template") : token_.text);
+  return budget_.fail(ErrorCode::kBadSyntax, what, token_.text);
 }
 
 bool TemplateParser::expect(TokenKind kind, const char* what) {
@@ -43,10 +42,7 @@ bool TemplateParser::expect_name(Str* out) {
   return advance();
 }
 
-bool TemplateParser::parse(Statement** body) {
-  if (!advance() || !parse_body({}, {}, {}, body)) return false;
-  return at(TokenKind::kEnd) || unexpected("unexpected tag, line");
-}
+bool TemplateParser::parse(Statement** body) { return advance() && parse_body({}, {}, {}, body); }
 
 // Statements up to the tag named `end_a`, `end_b` or `end_c`, which becomes the current token; up
 // to the end of the template where all three are empty.
@@ -72,7 +68,8 @@ bool TemplateParser::parse_body(Str end_a, Str end_b, Str end_c, Statement** out
       if (!advance()) return false;
     } else if (at(TokenKind::kVariableBegin)) {
       OutputStatement* output = make<OutputStatement>(StatementKind::kOutput);
-      if (output == nullptr || !advance() || !parse_tuple(true, &output->value)) return false;
+      if (output == nullptr) return false;  // mutants: what follows takes as much
+      if (!advance() || !parse_tuple(true, &output->value)) return false;
       if (!expect(TokenKind::kVariableEnd, "the expression does not end here, line")) return false;
       statement = output;
     } else {
@@ -136,11 +133,12 @@ bool TemplateParser::unknown_tag(Str name) {
 
 bool TemplateParser::parse_if(Statement** out) {
   IfStatement* node = make<IfStatement>(StatementKind::kIf);
-  if (node == nullptr) return false;
+  if (node == nullptr) return false;  // mutants: what follows takes as much
   BranchSyntax** tail = &node->branches;
   while (at_word("if") || at_word("elif")) {
     BranchSyntax* branch = budget_.make<BranchSyntax>();
-    if (branch == nullptr || !advance() || !parse_tuple(false, &branch->test)) return false;
+    if (branch == nullptr) return false;  // mutants: what follows takes as much
+    if (!advance() || !parse_tuple(false, &branch->test)) return false;
     if (!expect(TokenKind::kBlockEnd, "the condition does not end here, line")) return false;
     ++n_if_;
     const bool ok = parse_body("elif", "else", "endif", &branch->body);
@@ -164,8 +162,8 @@ bool TemplateParser::parse_if(Statement** out) {
 
 bool TemplateParser::parse_for(Statement** out) {
   ForStatement* node = make<ForStatement>(StatementKind::kFor);
-  if (node == nullptr || !advance()) return false;
-  if (!parse_target_list(false, &node->target) || !expect_word("in") ||
+  if (node == nullptr) return false;  // mutants: what follows takes as much
+  if (!advance() || !parse_target_list(false, &node->target) || !expect_word("in") ||
       !parse_tuple(false, &node->items))
     return false;
   if (at_word("if")) {
@@ -273,8 +271,9 @@ bool TemplateParser::parse_signature(MacroSyntax* macro) {
     if (macro->n_parameter != 0 && !expect(TokenKind::kComma, "',' is needed here, line"))
       return false;
     ParameterSyntax* parameter = budget_.make<ParameterSyntax>();
+    if (parameter == nullptr) return false;  // mutants: what follows takes as much
     TargetSyntax* target = budget_.make<TargetSyntax>();
-    if (parameter == nullptr || target == nullptr) return false;
+    if (target == nullptr) return false;
     parameter->target = target;
     target->offset = token_.offset;
     if (!expect_name(&target->name)) return false;
@@ -360,7 +359,8 @@ bool TemplateParser::parse_with(Statement** out) {
     if (node->bindings != nullptr && !expect(TokenKind::kComma, "',' is needed here, line"))
       return false;
     ParameterSyntax* binding = budget_.make<ParameterSyntax>();
-    if (binding == nullptr || !parse_target(false, &binding->target)) return false;
+    if (binding == nullptr) return false;  // mutants: what follows takes as much
+    if (!parse_target(false, &binding->target)) return false;
     if (!expect(TokenKind::kAssign, "'=' is needed here, line") ||
         !parse_expression(&binding->value))
       return false;
@@ -412,7 +412,8 @@ bool TemplateParser::parse_print(Statement** out) {
   while (!at(TokenKind::kBlockEnd)) {
     if (tail != out && !expect(TokenKind::kComma, "',' is needed here, line")) return false;
     OutputStatement* node = make<OutputStatement>(StatementKind::kOutput);
-    if (node == nullptr || !parse_expression(&node->value)) return false;
+    if (node == nullptr) return false;  // mutants: what follows takes as much
+    if (!parse_expression(&node->value)) return false;
     *tail = node;
     tail = &node->next;
   }

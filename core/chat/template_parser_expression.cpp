@@ -118,7 +118,6 @@ bool TemplateParser::binary_operator(TemplateOperator* op, u32* level) {
     *level = entry.level;
     return true;
   }
-  if (!at(TokenKind::kName)) return false;
   if (at_word("or") || at_word("and")) {
     *op = at_word("or") ? TemplateOperator::kOr : TemplateOperator::kAnd;
     *level = at_word("or") ? kOrLevel : kAndLevel;
@@ -346,7 +345,7 @@ bool TemplateParser::parse_postfix(Expr* base, bool filters, Expr** out) {
       op->kind = PostfixKind::kCall;
       ok = parse_arguments(&op->arguments);
     }
-    if (!ok) return false;
+    if (!ok) return false;  // mutants: parse_binary(), around this, looks at the budget
     *tail = op;
     tail = &op->next;
   }

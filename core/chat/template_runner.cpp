@@ -97,8 +97,9 @@ TemplateRunner::Flow TemplateRunner::exec_for(const ForStatement& statement) {
 // loop, not `loop`.
 bool TemplateRunner::filter_items(const ForStatement& statement, TemplateItems* items) {
   TemplateList* kept = budget_.make<TemplateList>();
+  if (kept == nullptr) return false;  // mutants: a scope takes more
   TemplateScope* scope = push_scope(scope_);
-  if (kept == nullptr || scope == nullptr) return false;
+  if (scope == nullptr) return false;
   TemplateScope* const outer = scope_;
   scope_ = scope;
   bool ok = true;
@@ -148,7 +149,7 @@ TemplateRunner::Flow TemplateRunner::run_loop(const ForStatement& statement, Tem
 bool TemplateRunner::call_loop(const LoopObject& loop, const TemplateArguments& arguments,
                                TemplateValue* out) {
   TemplateNesting level(budget_);
-  if (!level.ok()) return false;
+  if (!level.ok()) return false;  // mutants: exec() stops at the same depth
   if (!loop.statement->recursive) {
     return budget_.fail(ErrorCode::kBadValue,
                         "TypeError: the loop is not marked 'recursive', line");
@@ -252,7 +253,7 @@ bool TemplateRunner::call_block(const CallBlockStatement& statement) {
 // Jinja looks whether ns.x can be assigned before it evaluates what to assign.
 bool TemplateRunner::check_target(const TargetSyntax& target) {
   TemplateNesting level(budget_);
-  if (!level.ok()) return false;
+  if (!level.ok()) return false;  // mutants: exec_one() looks at the budget behind it
   for (const TargetSyntax* item = target.is_tuple ? target.items : nullptr; item != nullptr;
        item = item->next) {
     if (!check_target(*item)) return false;
@@ -282,8 +283,9 @@ bool TemplateRunner::assign(const TargetSyntax& target, TemplateValue value) {
     return set_entry(budget_, object.attributes, TemplateValue::markup(target.attribute), value);
   }
   TemplateNesting level(budget_);
+  if (!level.ok()) return false;  // mutants: who assigns looks at the budget before it goes on
   TemplateItems items;
-  if (!level.ok() || !iterate(budget_, value, &items)) return false;
+  if (!iterate(budget_, value, &items)) return false;
   if (items.size != target.n_item) {
     return budget_.fail(ErrorCode::kBadValue, items.size < target.n_item
                                                   ? "ValueError: not enough values to unpack, line"

@@ -70,7 +70,7 @@ bool TemplateRunner::invoke(const TemplateBuiltin& builtin, TemplateValue self,
 bool TemplateRunner::call(TemplateValue callee, const TemplateArguments& arguments,
                           TemplateValue* out) {
   TemplateNesting level(budget_);
-  if (!level.ok()) return false;
+  if (!level.ok()) return false;  // mutants: invoke() and exec() look at the budget, too
   switch (callee.kind()) {
     case TemplateKind::kFunction:
       return invoke(*static_cast<const TemplateBuiltin*>(callee.pointer()), TemplateValue::absent(),

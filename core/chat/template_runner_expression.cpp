@@ -9,7 +9,7 @@ namespace lbm {
 // Conditionals are walked down in a loop: a row of `x if a else y if b else z` is one level deep.
 bool TemplateRunner::eval(const Expr& expr, TemplateValue* out) {
   TemplateNesting level(budget_);
-  if (!level.ok()) return false;
+  if (!level.ok()) return false;  // mutants: trees end, and statements look at the budget
   const Expr* at = &expr;
   while (at->kind == ExprKind::kConditional) {
     const ConditionalExpr& node = static_cast<const ConditionalExpr&>(*at);
@@ -46,9 +46,9 @@ bool TemplateRunner::eval_node(const Expr& expr, TemplateValue* out) {
     case ExprKind::kCompare: return eval_compare(static_cast<const ListExpr&>(expr), out);
     case ExprKind::kPostfix:
       return eval_postfix(static_cast<const PostfixExpr&>(expr), nullptr, out);
-    case ExprKind::kConditional: break;  // eval() has resolved it
+    case ExprKind::kConditional: break;  // coverage: eval() has resolved it
   }
-  return eval(expr, out);
+  return eval(expr, out);  // coverage: not reached
 }
 
 bool TemplateRunner::eval_name(const NameExpr& expr, TemplateValue* out) {
@@ -74,7 +74,8 @@ bool TemplateRunner::eval_name(const NameExpr& expr, TemplateValue* out) {
 
 bool TemplateRunner::eval_list(const ListExpr& expr, TemplateValue* out) {
   TemplateList* list = budget_.make<TemplateList>();
-  if (list == nullptr || !reserve_items(budget_, *list, expr.n_item)) return false;
+  if (list == nullptr) return false;
+  if (!reserve_items(budget_, *list, expr.n_item)) return false;  // mutants: append_item() fails
   for (const Expr* item = expr.items; item != nullptr; item = item->next) {
     TemplateValue value;
     if (!eval(*item, &value) || !append_item(budget_, *list, value)) return false;

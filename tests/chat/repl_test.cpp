@@ -3,38 +3,10 @@
 #include "core/chat/repl.h"
 
 #include "core/chat/commands.h"
-#include "tests/chat/scripted_host.h"
-#include "tests/chat/tiny_model.h"
-#include "tests/test.h"
+#include "tests/chat/repl_machine.h"
 
 using namespace lbm;
 using namespace lbm::test;
-
-namespace {
-
-// Everything a session needs, in static memory.
-struct Machine {
-  ScriptedConsole& console;
-  ScriptedHost host;
-
-  explicit Machine(u32 n_column = 80)
-      : console(new_console(n_column)), host(console, test_memory()) {}
-
-  // Adds a model file; `slot` keeps its bytes apart from those of other slots.
-  void add_model(Str path, Str architecture = "llama", u32 slot = 0) {
-    static u8 bytes[3][kTinyModelBytes];
-    host.volume().add(path, make_tiny_model(bytes[slot], architecture, slot + 1));
-  }
-  ReplExit run() {
-    const Result<ReplExit> exit = run_repl(host);
-    REQUIRE(exit.ok());
-    CHECK(host.pages().n_live() == 0);  // all memory was given back
-    CHECK(host.volume().n_open() == 0);
-    return exit.value();
-  }
-};
-
-}  // namespace
 
 TEST_CASE("commands: a line is text, a command, or a text with a slash", "[chat]") {
   CHECK(parse_input("   ").kind == InputLine::Kind::kEmpty);

@@ -131,6 +131,29 @@ class ScriptedHost final : public ReplHost {
   Str host_name() override { return "test"; }
   Str model_places() override { return "/ and /models of every volume"; }
 
+  Result<Str> export_file(Str name, Span<const u8> bytes) override {
+    if (exports_.empty()) return fail(ErrorCode::kReadOnly, "this host keeps no files").about(name);
+    if (bytes.size() > exports_.size()) return fail(ErrorCode::kLimit, "no room").about(name);
+    __builtin_memcpy(exports_.data(), bytes.data(), bytes.size());
+    exported_ = Str(exports_.first(bytes.size()));
+    return Str("/lbm of the stick");
+  }
+  void describe_machine(ConsolePrinter& out) override { out.line("firmware   of a test"); }
+  void on_settings(const Settings& settings) override {
+    static_cast<void>(settings);
+    ++n_settings_;
+  }
+  void measure(Str what, const Sha256Digest&) override {
+    if (what == "model") ++n_measured_model_;
+    if (what == "config") ++n_measured_config_;
+  }
+
+  // Room for the last file that is exported; without it export_file() is refused.
+  void set_exports(Span<u8> memory) { exports_ = memory; }
+  [[nodiscard]] Str exported() const { return exported_; }
+  [[nodiscard]] u32 n_settings() const { return n_settings_; }
+  [[nodiscard]] u32 n_measured_model() const { return n_measured_model_; }
+  [[nodiscard]] u32 n_measured_config() const { return n_measured_config_; }
   void set_config(Str text) { config_ = {"repl.cfg", text}; }
   void set_script(Str text) { script_ = {"llmk-autorun.txt", text}; }
   void set_overrides(Span<const SettingOverride> overrides) { overrides_ = overrides; }
@@ -144,6 +167,11 @@ class ScriptedHost final : public ReplHost {
   NamedText config_;
   NamedText script_;
   Span<const SettingOverride> overrides_;
+  Span<u8> exports_;
+  Str exported_;
+  u32 n_settings_ = 0;
+  u32 n_measured_model_ = 0;
+  u32 n_measured_config_ = 0;
 };
 
 }  // namespace lbm::test

@@ -141,11 +141,72 @@ TEST_CASE("repl.cfg: BOM, CRLF, comments, both forms, quotes", "[chat]") {
   CHECK(settings.origin(Setting::kTemperature) == Settings::Origin::kConfig);
 }
 
-TEST_CASE("repl.cfg: the last of equal keys wins, also under another name", "[chat]") {
+TEST_CASE("repl.cfg: the last of equal keys wins, also under another name, but the first model",
+          "[chat]") {
   Settings settings;
-  CHECK(settings.read_config("temp=0.1\nmodel=a\ntemperature=0.2\nmodel=b\n", nullptr) == 0);
+  BadLines bad;
+  CHECK(settings.read_config("temp=0.1\nmodel=a\ntemperature=0.2\nweights=b c.gguf\n", &bad) == 1);
   CHECK(settings.real(Setting::kTemperature) == 0.2);
-  CHECK(settings.text(Setting::kModel) == "b");
+  CHECK(settings.text(Setting::kModel) == "a");
+  REQUIRE(bad.n == 1);
+  CHECK(bad.lines[0] == 4);
+  CHECK(bad.errors[0].code == ErrorCode::kDuplicate);
+  // A host and /set come after it all the same.
+  REQUIRE(settings.set("model", "c", Settings::Origin::kHost).ok());
+  CHECK(settings.text(Setting::kModel) == "c");
+}
+
+TEST_CASE("repl.cfg: keys of the prior system are named with a reason, and are no mistakes",
+          "[chat]") {
+  Settings settings;
+  BadLines bad;
+  CHECK(settings.read_config("splash_ms=0\noo_enable=1\nbudget=5\noverlay_top = 3\n"
+                             "djibion_mode=1\noo=1\nood=1\n",
+                             &bad) == 1);
+  REQUIRE(bad.n == 7);
+  for (u32 i = 0; i < 6; ++i) {
+    CHECK(bad.errors[i].code == ErrorCode::kUnsupported);
+    CHECK(bad.errors[i].what[0] != '\0');
+  }
+  CHECK(bad.errors[6].code == ErrorCode::kNotFound);  // only looks like one
+  CHECK(why_retired("OO-auto-apply") != nullptr);
+  CHECK(why_retired("temp") == nullptr);
+  // Every key of the prior system means something here.
+  const char* const keys[] = {"model",
+                              "boot_verbose",
+                              "boot_quiet",
+                              "boot_logo",
+                              "boot_diag",
+                              "model_picker",
+                              "ctx_len",
+                              "fat83_force",
+                              "temperature",
+                              "min_p",
+                              "top_p",
+                              "top_k",
+                              "repeat_penalty",
+                              "no_repeat_ngram",
+                              "max_tokens",
+                              "stats",
+                              "stop_you",
+                              "stop_nl",
+                              "seed",
+                              "chat_format",
+                              "system_prompt",
+                              "autorun_autostart",
+                              "autorun_shutdown_when_done",
+                              "autorun_file",
+                              "snap_autoload",
+                              "snap_file"};
+  for (const char* key : keys) CHECK(find_setting(key) != nullptr);
+}
+
+TEST_CASE("repl.cfg: auto stands for 0 where 0 is automatic", "[chat]") {
+  Settings settings;
+  REQUIRE(settings.set("threads", "4").ok());
+  REQUIRE(settings.set("threads", "auto").ok());
+  CHECK(settings.integer(Setting::kThreads) == 0);
+  CHECK(!settings.set("top_k", "auto").ok());
 }
 
 TEST_CASE("repl.cfg: bad lines are named by number and ignored, good ones count", "[chat]") {

@@ -67,7 +67,7 @@ TEST_CASE("J02: text that doubles runs out of room", "[chat][hostile]") {
   CHECK(p.error("{% for i in range(100) %}x{% endfor %}").code == ErrorCode::kOk);
   CHECK(p.error("{% for i in range(101) %}x{% endfor %}").code == ErrorCode::kLimit);
   p.limits = TemplateLimits();
-  p.limits.fuel = 200'000;
+  p.limits.fuel = TemplateProbe::kFuel;
 }
 
 TEST_CASE("J03: recursion and inclusion end", "[chat][hostile]") {

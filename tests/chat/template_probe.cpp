@@ -7,9 +7,11 @@
 namespace lbm::test {
 namespace {
 
-u8 syntax_memory[128 * 1024];
+// Aligned as an arena aligns, so that what fits into a size does not depend on where this is
+// linked.
+alignas(Arena::kDefaultAlignment) u8 syntax_memory[TemplateProbe::kSyntaxBytes];
 u8 values_memory[32 * 1024];
-u8 scratch_memory[512 * 1024];
+alignas(Arena::kDefaultAlignment) u8 scratch_memory[TemplateProbe::kScratchBytes];
 
 template <class T>
 T& must_make(Arena& arena) {
@@ -20,11 +22,8 @@ T& must_make(Arena& arena) {
 
 }  // namespace
 
-TemplateProbe::TemplateProbe()
-    : syntax_(Span<u8>(syntax_memory)),
-      values_(Span<u8>(values_memory)),
-      scratch_(Span<u8>(scratch_memory)) {
-  limits.fuel = 200'000;  // ends a hostile template quickly, also under emulation
+TemplateProbe::TemplateProbe() : values_(Span<u8>(values_memory)) {
+  limits.fuel = kFuel;
   TemplateList& l = must_make<TemplateList>(values_);
   for (const i64 v : {i64{3}, i64{1}, i64{2}})
     LBM_CHECK(l.append(values_, TemplateValue::integer(v)).ok());
@@ -89,12 +88,15 @@ TemplateValue TemplateProbe::make_map(Span<const TemplateMap::Entry> entries) {
 }
 
 Result<Span<const TextSegment>> TemplateProbe::render(Str source) {
-  syntax_.reset();
-  scratch_.reset();
+  Arena syntax(Span<u8>(syntax_memory).first(static_cast<usize>(syntax_bytes)));
+  Arena scratch(Span<u8>(scratch_memory).first(static_cast<usize>(scratch_bytes)));
   exception_ = {};
-  Result<ChatTemplate*> parsed = ChatTemplate::parse(syntax_, source);
-  if (!parsed.ok()) return parsed.error();
-  return parsed.value()->render(globals_, limits, scratch_, &exception_);
+  Result<ChatTemplate*> parsed = ChatTemplate::parse(syntax, source);
+  if (!parsed.ok()) {
+    LBM_CHECK(syntax.bytes_used() == 0);  // a refused template takes nothing
+    return parsed.error();
+  }
+  return parsed.value()->render(globals_, limits, scratch, &exception_);
 }
 
 Error TemplateProbe::error(Str source) {

@@ -26,15 +26,19 @@ class TemplateProbe {
   [[nodiscard]] Str exception() const { return exception_; }
 
   TemplateLimits limits;
+  // Memory of the syntax tree and of a render, at most what the probe has.
+  u64 syntax_bytes = kSyntaxBytes;
+  u64 scratch_bytes = kScratchBytes;
+  static constexpr u64 kSyntaxBytes = 128 * 1024;
+  static constexpr u64 kScratchBytes = 512 * 1024;
+  static constexpr u64 kFuel = 200'000;  // ends a hostile template quickly, also under emulation
 
  private:
   [[nodiscard]] Result<Span<const TextSegment>> render(Str source);
   void add(Str name, TemplateValue value);
   [[nodiscard]] TemplateValue make_map(Span<const TemplateMap::Entry> entries);
 
-  Arena syntax_;
   Arena values_;
-  Arena scratch_;
   TemplateMap globals_;
   Str exception_;
   char shown_[4096];

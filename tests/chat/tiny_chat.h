@@ -29,6 +29,14 @@ class Answer final : public GenerateSink {
     n_reasoning += utf8.size();
     return true;
   }
+  void on_notice(Str line) override {
+    ++n_notice;
+    if (n_notices + line.size() + 1 > sizeof(notices_text)) return;
+    __builtin_memcpy(notices_text + n_notices, line.data(), line.size());
+    n_notices += line.size();
+    notices_text[n_notices++] = '\n';
+  }
+  [[nodiscard]] Str notices() const { return {notices_text, n_notices}; }
   [[nodiscard]] Str reasoning() const { return {reasoning_text, n_reasoning}; }
   [[nodiscard]] Str str() const { return {text, n_text}; }
 
@@ -38,6 +46,9 @@ class Answer final : public GenerateSink {
   usize n_text = 0;
   char reasoning_text[kMax];
   usize n_reasoning = 0;
+  char notices_text[1024];
+  usize n_notices = 0;
+  u32 n_notice = 0;
   usize room = sizeof(text);
 };
 

@@ -29,6 +29,7 @@ inline u32 byte_character(u32 byte) {
 struct TinyModel {
   Str architecture = "llama";  // another makes a model that no build runs
   u64 seed = 1;
+  u32 n_ctx = kTinyContext;
   Str chat_template = {};  // empty: none
   bool has_chatml = true;  // false: 257 and 258 are spelled <|a|> and <|b|>, and 256 ends an answer
   // User-defined tokens, from id 259 on.
@@ -65,7 +66,7 @@ inline Span<const u8> make_tiny_model(Span<u8> out, const TinyModel& model) {
   GgufBuilder gguf(out);
   gguf.header(used.size(), 15u + (model.chat_template.empty() ? 0u : 1u));
   gguf.text_key("general.architecture", model.architecture).text_key("general.name", "tiny");
-  gguf.u32_key("llama.context_length", kTinyContext).u32_key("llama.embedding_length", kEmbd);
+  gguf.u32_key("llama.context_length", model.n_ctx).u32_key("llama.embedding_length", kEmbd);
   gguf.u32_key("llama.block_count", 1)
       .u32_key("llama.feed_forward_length", kFf)
       .u32_key("llama.attention.head_count", 2);

@@ -137,3 +137,27 @@ TEST_CASE("order of candidates is total: equal scores by index", "[infer]") {
   Sampler* sampler = make_sampler(arena, 50, params);
   for (u32 i = 0; i < 200; ++i) CHECK(sampler->pick(logits).value() < 4);
 }
+
+TEST_CASE("sampler: no n-gram comes twice in an answer, and the prompt does not count", "[infer]") {
+  alignas(64) static u8 memory[256 * 1024];
+  Arena arena(memory);
+  Sampler* sampler = Sampler::create(arena, 4).value();
+  SamplerParams params;
+  params.temperature = 0;
+  params.no_repeat_ngram = 2;
+  sampler->set_params(params);
+  sampler->reset();
+  for (u32 i = 0; i < 4; ++i) sampler->accept(3);  // a prompt says what it likes
+  sampler->begin_answer();
+  const f32 logits[] = {1.0f, 2.0f, 3.0f, 4.0f};
+  // Of two tokens in a row: 3 3, then 3 2 (3 3 was there), 2 3, 3 1, 1 3, 3 0 ...
+  const u32 expected[] = {3, 3, 2, 3, 1, 3, 0, 3};
+  for (const u32 token : expected) {
+    const Result<u32> picked = sampler->pick(logits);
+    REQUIRE(picked.ok());
+    CHECK(picked.value() == token);
+    sampler->accept(picked.value());
+  }
+  // Everything is barred after 3: still a token, the first.
+  CHECK(sampler->pick(logits).ok());
+}

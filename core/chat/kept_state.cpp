@@ -1,0 +1,162 @@
+// See kept_state.h.
+#include "core/chat/kept_state.h"
+
+#include "core/base/arith.h"
+
+namespace lbm {
+namespace {
+
+constexpr Str kSettingsKind = "lbm-settings";
+constexpr Str kHistoryKind = "lbm-history";
+constexpr Str kVersion = "1";
+
+// A conversation as the session store asks for it.
+class Messages final : public SessionStore::Messages {
+ public:
+  explicit Messages(const Conversation& conversation) : conversation_(conversation) {}
+  [[nodiscard]] u32 size() const override { return conversation_.n_message(); }
+  [[nodiscard]] SavedMessage at(u32 index) const override {
+    const Message message = conversation_.message(index);
+    return {message.role == Role::kUser, message.complete, message.text, message.reasoning};
+  }
+
+ private:
+  const Conversation& conversation_;
+};
+
+}  // namespace
+
+Result<KeptState*> KeptState::create(Arena& arena, SlotFiles& files, CommitObserver* observer) {
+  const Result<Span<u8>> buffer = arena.take_raw(Record::kHeaderBytes + kChatBytes, "what is kept");
+  if (!buffer.ok()) return buffer.error();
+  const Result<Span<u8>> log = arena.take_raw(Record::kHeaderBytes + kLogBytes, "journal");
+  if (!log.ok()) return log.error();
+  return arena.make<KeptState>("what is kept", files, observer, buffer.value(), log.value());
+}
+
+KeptState::KeptState(SlotFiles& files, CommitObserver* observer, Span<u8> buffer, Span<u8> log)
+    : store_(files, observer),
+      buffer_(buffer),
+      sessions_(store_, buffer),
+      journal_(store_, log),
+      settings_(files, "SETTINGS"),
+      history_(files, "HISTORY") {}
+
+// --- Conversations ---------------------------------------------------------------------------
+
+Status KeptState::save(const Conversation& conversation, const SessionHead& head) {
+  return sessions_.save(head, Messages(conversation));
+}
+
+Result<u32> KeptState::load(u32 index, Conversation& conversation) {
+  Result<SessionReader> reader = sessions_.read(index);
+  if (!reader.ok()) return reader.error();
+  conversation.reset();
+  u32 n_lost = 0;
+  SavedMessage question;
+  bool has_question = false;
+  SavedMessage message;
+  while (reader.value().next(message)) {
+    if (message.from_user) {
+      if (has_question) ++n_lost;
+      question = message;
+      has_question = true;
+      continue;
+    }
+    const bool added =
+        has_question &&
+        conversation.add_turn(question.text, message.text, message.reasoning, message.complete)
+            .ok();
+    if (!added) ++n_lost;
+    has_question = false;
+  }
+  return n_lost + (has_question ? 1 : 0);
+}
+
+// --- Settings --------------------------------------------------------------------------------
+
+// Where the text of a record is written, behind the room for its header.
+Span<char> KeptState::text_room(const Record& record) const {
+  const u64 most = min_u64(buffer_.size() - Record::kHeaderBytes, record.capacity());
+  return {reinterpret_cast<char*>(buffer_.data()) + Record::kHeaderBytes, static_cast<usize>(most)};
+}
+
+Result<FieldReader> KeptState::open_fields(Record& record, Str kind) {
+  const Status opened = record.open();
+  if (!opened.ok()) return opened.error();
+  if (record.damaged()) return fail(ErrorCode::kBadHash, "it is damaged").about(record.name());
+  if (!record.present()) return fail(ErrorCode::kNotFound, "there is none").about(record.name());
+  const Result<Span<u8>> bytes = record.read_all(buffer_);
+  if (!bytes.ok()) return bytes.error();
+  return FieldReader::open(Str(bytes.value()), kind, kVersion);
+}
+
+Status KeptState::save_settings(const Settings& settings) {
+  const Status opened = store_.open(settings_, kSettingsBytes);
+  if (!opened.ok()) return opened;
+  FieldWriter writer(text_room(settings_), "lbm-settings 1");
+  for (u32 i = 0; i < kSettingCount; ++i) {
+    const Setting id = static_cast<Setting>(i);
+    if (settings.origin(id) != Settings::Origin::kCommand) continue;
+    char value[Settings::kMaxTextBytes];
+    writer.add(setting_info(id).key, settings.show(id, value));
+  }
+  const Result<Str> text = writer.finish();
+  if (!text.ok()) return text.error();
+  return store_.write(settings_, buffer_, text.value().size());
+}
+
+Result<u32> KeptState::load_settings(Settings& settings) {
+  Result<FieldReader> reader = open_fields(settings_, kSettingsKind);
+  if (!reader.ok()) {
+    if (reader.error().code == ErrorCode::kNotFound) return 0u;
+    return reader.error();
+  }
+  u32 n = 0;
+  for (;;) {
+    const Result<Field> field = reader.value().next();
+    if (!field.ok()) return field.error();
+    if (field.value().word == "end") return n;
+    const SettingInfo* info = find_setting(field.value().word);
+    if (info == nullptr || settings.origin(info->id) == Settings::Origin::kHost) continue;
+    if (settings.set(info->key, field.value().bytes, Settings::Origin::kCommand).ok()) ++n;
+  }
+}
+
+// --- History ---------------------------------------------------------------------------------
+
+Status KeptState::save_history(const InputHistory& history) {
+  if (history.size() == 0) return {};
+  Sha256 hash;
+  for (u32 age = 0; age < history.size(); ++age) {
+    hash.update(history.at(age).bytes());
+    hash.update(Str("\n").bytes());
+  }
+  const Sha256Digest digest = hash.finish();
+  if (digest == kept_history_) return {};
+  if (history_.capacity() == 0) {
+    const Status opened = store_.open(history_, kHistoryRecordBytes);
+    if (!opened.ok()) return opened;
+  }
+  FieldWriter writer(text_room(history_), "lbm-history 1");
+  for (u32 age = history.size(); age-- > 0;) writer.add("line", history.at(age));
+  const Result<Str> text = writer.finish();
+  if (!text.ok()) return text.error();
+  const Status written = store_.write(history_, buffer_, text.value().size());
+  if (written.ok()) kept_history_ = digest;
+  return written;
+}
+
+Status KeptState::load_history(InputHistory& history) {
+  Result<FieldReader> reader = open_fields(history_, kHistoryKind);
+  if (!reader.ok())
+    return reader.error().code == ErrorCode::kNotFound ? Status() : Status(reader.error());
+  for (;;) {
+    const Result<Field> field = reader.value().next();
+    if (!field.ok()) return field.error();
+    if (field.value().word == "end") return {};
+    if (field.value().word == "line") history.add(field.value().bytes);
+  }
+}
+
+}  // namespace lbm
