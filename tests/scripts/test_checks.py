@@ -220,34 +220,45 @@ class CoffTest(TreeTest):
 
 class PeTest(unittest.TestCase):
     @staticmethod
-    def pe(subsystem=10, alignment=4096, flags=0x140, time_stamp=0, imports=0, relocations=12, rights=0x60000020, machine=0x8664):
+    def pe(subsystem=10, alignment=4096, flags=0x140, time_stamp=0, imports=0, relocations=12, rights=0x60000020, machine=0x8664,
+           traits=0, checksum=0, address=4096, sbat=b"sbat,1,SBAT"):
         data = bytearray(1024)
         data[:2] = b"MZ"
         struct.pack_into("<I", data, 0x3C, 64)
         data[64:68] = b"PE\0\0"
-        struct.pack_into("<HHIIIH", data, 68, machine, 1, time_stamp, 0, 0, 240)
+        struct.pack_into("<HHIIIHH", data, 68, machine, 2, time_stamp, 0, 0, 240, traits)
         struct.pack_into("<H", data, 88, 0x20B)
         struct.pack_into("<II", data, 88 + 32, alignment, 512)
+        struct.pack_into("<I", data, 88 + 64, checksum)
         struct.pack_into("<HH", data, 88 + 68, subsystem, flags)
         struct.pack_into("<II", data, 88 + 112 + 8, 0, imports)
         struct.pack_into("<II", data, 88 + 112 + 40, 0, relocations)
-        struct.pack_into("<8s", data, 88 + 240, b".text")
+        struct.pack_into("<8sIIII", data, 88 + 240, b".text", 0, address, 0, 0)
         struct.pack_into("<I", data, 88 + 240 + 36, rights)
+        struct.pack_into("<8sIIII", data, 88 + 280, b".sbat", len(sbat), 8192, 512, 512)
+        struct.pack_into("<I", data, 88 + 280 + 36, 0x40000040)
+        data[512:512 + len(sbat)] = sbat
         return bytes(data)
 
     def test_a_sound_file(self):
         self.assertEqual(check_pe.check(self.pe()), [])
+        self.assertEqual(check_pe.check(self.pe(checksum=check_pe.checksum_of(self.pe(), 88 + 64))), [])
 
     def test_each_fault(self):
         for fault, words in (({"subsystem": 3}, "subsystem"), ({"alignment": 512}, "aligned"), ({"flags": 0x40}, "NX_COMPAT"),
                              ({"flags": 0x100}, "DYNAMIC_BASE"), ({"time_stamp": 1}, "time stamp"), ({"imports": 8}, "DLL"),
                              ({"relocations": 0}, "relocations"), ({"rights": 0xE0000020}, "writable and executable"),
-                             ({"machine": 0x14C}, "x86-64")):
+                             ({"machine": 0x14C}, "x86-64"), ({"traits": 1}, "relocations"), ({"checksum": 7}, "checksum"),
+                             ({"address": 4608}, "page"), ({"sbat": b""}, ".sbat"), ({"sbat": b"other,1"}, ".sbat")):
             with self.subTest(words):
                 findings = check_pe.check(self.pe(**fault))
                 self.assertEqual(len(findings), 1, findings)
                 self.assertIn(words, findings[0])
         self.assertEqual(check_pe.check(b"MZ" + bytes(200)), ["is no PE file"])
+
+    def test_the_checksum_is_the_one_of_the_specification(self):
+        # Two words that carry, the field left out, an odd byte at the end; and the length.
+        self.assertEqual(check_pe.checksum_of(b"\xff\xff\x02\x00" + b"????" + b"\x05", 4), 0x0002 + 5 + 9)
 
 
 if __name__ == "__main__":
