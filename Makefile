@@ -36,7 +36,7 @@ test: ## install what is missing, fetch the model, build, run every test
 	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --model "$$($(PYTHON) scripts/fetch_model.py path)"
 
 ##@ Build
-.PHONY: deps model cli repl efi image web all
+.PHONY: deps model cli repl efi image flash web all
 deps: ## install every package that the project uses (apt; asks through sudo where needed)
 	@scripts/deps.sh run test check gui
 
@@ -50,9 +50,12 @@ repl: efi ## the UEFI application (the chat REPL), build/efi/BOOTX64.EFI
 
 efi: $(BUILD)/efi/BOOTX64.EFI ## the same as repl
 
-image: ## images/llm-baremetal-boot.img (NO_MODEL=1: without a model; MODEL=name or file; SIZE=2G; CFG=repl.cfg)
+image: ## images/llm-baremetal-boot.img (NO_MODEL=1; MODEL=name or file; EXTRA_MODELS='a;b'; SIZE=2G; CFG=repl.cfg)
 	@scripts/deps.sh image
 	$(AGAIN) boot-image
+
+flash: ## write the image to a stick, and read it back: make flash DEV=/dev/sdX (IMAGE=file; asks before it writes)
+	+@$(MAKE) --no-print-directory flash-image
 
 all: cli efi ## cli and efi
 
@@ -62,7 +65,7 @@ web: ## the browser version (not yet)
 	@exit 1
 
 ##@ Verify
-.PHONY: check bench tidy fuzz fuzz-long coverage check-mutation fmt
+.PHONY: check bench tidy fuzz fuzz-long coverage check-mutation reliability power-cut fmt
 check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test, structure
 	$(AGAIN) check-gcc
 	$(AGAIN) check-san
@@ -80,6 +83,14 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
 
 fuzz-long: ## run every fuzzer for 10 minutes, and write docs/fuzzing.md
 	$(AGAIN) fuzz FUZZ_SECONDS=600 FUZZ_JOBS=$(JOBS) FUZZ_TABLE=docs/fuzzing.md
+
+reliability: ## boot passes: M8 with a boot, M9, the boot matrix (SHORT=1: some machines)
+	@scripts/deps.sh run
+	$(AGAIN) reliability-run
+
+power-cut: ## every state that a power cut can leave behind: is a record lost? (SHORT=1: some hundred states)
+	@scripts/deps.sh run
+	$(AGAIN) power-cut-run
 
 coverage: ## lines and branches of the parsers that the corpus and the unit tests run (COVERAGE=--show: what is missed)
 	$(AGAIN) coverage-run
@@ -99,22 +110,26 @@ fmt: ## clang-format over the sources
 	clang-format-$(LLVM_VERSION) -i $(filter-out %/unicode_tables.inl.h %/unicode_tables.cpp,$(FORMATTED))
 
 ##@ Other
-.PHONY: help example-config release install clean distclean
+.PHONY: help example-config release sign install clean distclean
 help: ## this list
 	@awk -f mk/help.awk Makefile
 
 example-config: $(BUILD)/test/write_example_config ## write repl.cfg.example again, after a change of the settings
 	$< > repl.cfg.example
 
-release: ## the release files (not yet)
-	@echo "There is no release yet; docs/roadmap.md says what it will hold. 'make image' builds the boot image." >&2
-	@exit 1
+release: ## images/release/: images with and without a model, a zip, checksums, notes (KEY=minisign key: signed)
+	@scripts/deps.sh release
+	$(AGAIN) release-files
+
+sign: ## sign the program for Secure Boot: make sign KEY=key.pem CERT=cert.pem (docs/secure_boot.md)
+	@scripts/deps.sh release
+	$(AGAIN) sign-efi
 
 install: $(BUILD)/lbm ## copy lbm below PREFIX (default /usr/local), with DESTDIR before it
 	install -D -m 755 $(BUILD)/lbm $(DESTDIR)$(PREFIX)/bin/lbm
 
 clean: ## remove what was built
-	rm -rf $(BUILD) images/*.img
+	rm -rf $(BUILD) images/*.img images/release
 
 distclean: clean ## remove what was built and the models that were fetched
 	rm -rf models/cache

@@ -33,11 +33,11 @@ Result<ByteSource*> FileSource::open_beside(Str neighbour) {
   return opener_->open_neighbour(*this, neighbour);
 }
 
-bool FileSource::recover() {
+bool FileSource::recover(bool was_slow) {
   if (chunk_ > kSmallestChunk) {
-    chunk_ /= 2;
-    ceiling_ = chunk_;
-  } else if (++n_failure_ > kMaxFailures) {
+    ceiling_ = chunk_ / 2;
+    chunk_ = was_slow ? kSmallestChunk : ceiling_;
+  } else if (was_slow || ++n_failure_ > kMaxFailures) {
     return false;
   } else {
     boot_services().Stall(kRetryPauseUs);
@@ -75,8 +75,9 @@ Status FileSource::read(u64 offset, Span<u8> out) {
   while (done < out.size()) {
     const u64 at = offset + done;
     usize got = 0;
+    const u64 start_us = opener_->now_us();
     if (!read_once(at, out.from(done), got)) {
-      if (recover()) continue;
+      if (recover(opener_->now_us() - start_us >= kSlowUs)) continue;
       return fail(ErrorCode::kIo, "the device does not read").about(name()).at(at);
     }
     if (got == 0)

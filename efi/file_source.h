@@ -6,6 +6,10 @@
 // Before it is tried again the file is closed and opened: EDK2's FAT driver lets every later read
 // of a file fail once one did. Every step either advances or uses up one of a bounded number of
 // failures, so a read always ends.
+//
+// A read that fails slowly has been tried again and again by the firmware itself: OVMF takes 50 s
+// to give up a USB stick that was taken out, and 10 s for each read after that. Then the smallest
+// chunk is tried at once, and only once.
 #pragma once
 
 #include "core/platform.h"
@@ -25,6 +29,8 @@ class FileOpener {
   [[nodiscard]] virtual Result<ByteSource*> open_neighbour(const FileSource&, Str neighbour) {
     return fail(ErrorCode::kNotFound, "no such file beside it").about(neighbour);
   }
+  // Microseconds of a clock; one that stands still calls no failure slow.
+  [[nodiscard]] virtual u64 now_us() { return 0; }
 
  protected:
   ~FileOpener() = default;
@@ -35,7 +41,8 @@ class FileSource final : public ByteSource {
   static constexpr u32 kFirstChunk = 1u << 20;
   static constexpr u32 kLargestChunk = 4u << 20;
   static constexpr u32 kSmallestChunk = 16u << 10;
-  static constexpr u32 kMaxFailures = 3;  // in a row, at the smallest chunk
+  static constexpr u32 kMaxFailures = 3;     // in a row, at the smallest chunk
+  static constexpr u64 kSlowUs = 3'000'000;  // a failure that took this long is slow
 
   // Takes over `file`, which has `size` bytes. `name` is that of the file without its folders; it
   // is kept by the opener, which outlives the source.
@@ -55,9 +62,9 @@ class FileSource final : public ByteSource {
   // One read at the file pointer `at`, of at most one chunk. False when it failed; `got` is then
   // meaningless.
   [[nodiscard]] bool read_once(u64 at, Span<u8> out, usize& got);
-  // After a failed read: makes chunks smaller and opens the file again. False when there is nothing
-  // left to try.
-  [[nodiscard]] bool recover();
+  // After a failed read, slow or not: makes chunks smaller and opens the file again. False when
+  // there is nothing left to try.
+  [[nodiscard]] bool recover(bool was_slow);
 
   EFI_FILE_HANDLE file_ = nullptr;  // nullptr while attached: could not be opened again
   FileOpener* opener_ = nullptr;

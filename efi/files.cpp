@@ -4,6 +4,7 @@
 #include "core/base/fmt.h"
 #include "core/base/utf8.h"
 #include "efi/cpu_state.h"
+#include "efi/fat_names.h"
 
 namespace lbm::efi {
 namespace {
@@ -12,6 +13,9 @@ namespace {
 constexpr u32 kMaxEntries = 20'000;
 constexpr u32 kMaxNameUnits = 255;
 constexpr u32 kMaxDepth = 8;
+constexpr EFI_GUID kBlockIoGuid = EFI_BLOCK_IO_PROTOCOL_GUID;
+constexpr EFI_GUID kDiskIoGuid = EFI_DISK_IO_PROTOCOL_GUID;
+constexpr EFI_GUID kFileSystemInfoGuid = EFI_FILE_SYSTEM_INFO_ID;
 
 struct FolderEntry {
   char name[FileEntry::kMaxPath + 1];  // UTF-8
@@ -135,6 +139,19 @@ EFI_FILE_HANDLE open_entry(EFI_FILE_HANDLE folder, Str name) {
   return to_utf16(name, units) ? open_child(folder, units) : nullptr;
 }
 
+// The sectors below a file system.
+class DiskBytes final : public VolumeBytes {
+ public:
+  DiskBytes(EFI_DISK_IO& disk, u32 media) : disk_(disk), media_(media) {}
+  bool read(u64 offset, Span<u8> out) override {
+    return !failed(disk_.ReadDisk(&disk_, media_, offset, out.size(), out.data()));
+  }
+
+ private:
+  EFI_DISK_IO& disk_;
+  u32 media_;
+};
+
 struct FileFacts {
   u64 size_bytes = 0;
   bool is_folder = false;
@@ -164,7 +181,8 @@ Result<FileFacts> file_facts(EFI_FILE_HANDLE file, Str path) {
 
 }  // namespace
 
-void FirmwareVolume::start() {
+void FirmwareVolume::start(Clock* clock) {
+  clock_ = clock;
   n_volume_ = 0;
   const EFI_LOADED_IMAGE* image = protocol<EFI_LOADED_IMAGE>(image_handle(), kLoadedImageGuid);
   if (image != nullptr &&
@@ -245,7 +263,62 @@ u32 FirmwareVolume::list_models(Span<FileEntry> out) {
   return n;
 }
 
+// Through its short names where the firmware does not find it, or where that is set.
 Result<EFI_FILE_HANDLE> FirmwareVolume::open_path(u32 volume, Str path) {
+  if (!short_names_) {
+    Result<EFI_FILE_HANDLE> opened = open_names(volume, path);
+    if (opened.ok() || opened.error().code != ErrorCode::kNotFound) return opened;
+  }
+  TextBuffer<FileEntry::kMaxPath + 1> alias;
+  if (read_short_path(volume, path, alias)) {
+    Result<EFI_FILE_HANDLE> opened = open_names(volume, alias.text());
+    if (opened.ok()) {
+      TextBuffer<2 * FileEntry::kMaxPath + 80> line;
+      line.print("[fat] open fallback ok ({}): {} -> {}",
+                 short_names_ ? "fat83_force" : "long name not found", path, alias.text());
+      if (notice_.tell != nullptr) notice_.tell(notice_.context, line.text());
+      return opened;
+    }
+  }
+  if (short_names_) return open_names(volume, path);
+  return fail(ErrorCode::kNotFound, "no such file on this volume").about(path);
+}
+
+bool FirmwareVolume::read_short_path(u32 volume, Str path, TextWriter& out) {
+  if (volume >= n_volume_) return false;
+  EFI_BLOCK_IO* block = protocol<EFI_BLOCK_IO>(handles_[volume], kBlockIoGuid);
+  EFI_DISK_IO* disk = protocol<EFI_DISK_IO>(handles_[volume], kDiskIoGuid);
+  if (block == nullptr || block->Media == nullptr || disk == nullptr) return false;
+  DiskBytes bytes(*disk, block->Media->MediaId);
+  return short_path(bytes, path, out).ok();
+}
+
+bool FirmwareVolume::facts(u32 volume, VolumeFacts& out) {
+  EFI_FILE_HANDLE root = open_root(volume);
+  if (root == nullptr) return false;
+  alignas(8) u8 buffer[sizeof(EFI_FILE_SYSTEM_INFO) + (kMaxNameUnits + 1) * sizeof(CHAR16)] = {};
+  EFI_GUID guid = kFileSystemInfoGuid;
+  UINTN size = sizeof(buffer) - sizeof(CHAR16);
+  const bool told =
+      !failed(root->GetInfo(root, &guid, &size, buffer)) && size >= SIZE_OF_EFI_FILE_SYSTEM_INFO;
+  (void)root->Close(root);
+  if (!told) return false;
+  EFI_FILE_SYSTEM_INFO info;
+  __builtin_memcpy(&info, buffer, SIZE_OF_EFI_FILE_SYSTEM_INFO);
+  out.size_bytes = info.VolumeSize;
+  out.free_bytes = info.FreeSpace;
+  out.is_read_only = info.ReadOnly != 0;
+  u16 units[kMaxNameUnits + 1] = {};
+  __builtin_memcpy(units, buffer + SIZE_OF_EFI_FILE_SYSTEM_INFO, kMaxNameUnits * sizeof(u16));
+  char label[FileEntry::kMaxPath + 1];
+  u32 n = 0;
+  if (!to_utf8(units, label, n) || n >= sizeof(out.label)) n = 0;
+  __builtin_memcpy(out.label, label, n);
+  out.label[n] = 0;
+  return true;
+}
+
+Result<EFI_FILE_HANDLE> FirmwareVolume::open_names(u32 volume, Str path) {
   EFI_FILE_HANDLE current = open_root(volume);
   if (current == nullptr)
     return fail(ErrorCode::kIo, "the volume does not open").about(path).with(volume);
@@ -337,23 +410,6 @@ void FirmwareVolume::close(ByteSource* source) {
     file.source.detach();
     file.opened = nullptr;
   }
-}
-
-Result<Str> FirmwareVolume::read_small_file(Str path, Span<char> out) {
-  Result<ByteSource*> opened = open(0, path);
-  if (!opened.ok()) return opened.error();
-  ByteSource& source = *opened.value();
-  const u64 size = source.size();
-  Status status;
-  if (size > out.size()) {
-    status =
-        fail(ErrorCode::kLimit, "too large for a settings file").about(path).with(size, out.size());
-  } else {
-    status = source.read(0, {reinterpret_cast<u8*>(out.data()), static_cast<usize>(size)});
-  }
-  close(&source);
-  if (!status.ok()) return status.error();
-  return Str(out.data(), static_cast<usize>(size));
 }
 
 }  // namespace lbm::efi

@@ -21,30 +21,61 @@ void UefiHost::start(const CpuState& state) {
   set_panic_console(&console_);
   clock_.calibrate();
   features_ = detect_cpu_features();
-  volume_.start();
+  volume_.start(&clock_);
+  const auto tell = [](void* console, Str line) {
+    static_cast<Console*>(console)->write(line);
+    static_cast<Console*>(console)->write("\n");
+  };
+  volume_.set_notice({tell, static_cast<Console*>(&console_)});
+  start_screen();
+  const EFI_LOADED_IMAGE* image = protocol<EFI_LOADED_IMAGE>(image_handle(), kLoadedImageGuid);
+  const EFI_HANDLE boot_volume = image != nullptr ? image->DeviceHandle : nullptr;
+  has_state_partition_ = state_partition_.start(boot_volume);
+  if (has_state_partition_) {
+    state_folder_.start(state_partition_.handle(), "the partition LBMSTATE");
+  } else {
+    state_folder_.start(boot_volume, "the volume that this program started from");
+  }
+  measured_boot_.start();
   read_config();
   read_harness();
 }
 
 void UefiHost::stop() {
   workers_.stop(pages_, clock_);
+  config_ = {};
+  config_file_.release();
   set_panic_console(nullptr);
   console_.stop();
+}
+
+// What the screen takes from the volumes, and gives to them.
+void UefiHost::start_screen() {
+  const auto export_to = [](void* host, Str name, Span<const u8> bytes) {
+    return static_cast<UefiHost*>(host)->export_file(name, bytes);
+  };
+  console_.set_export({export_to, this});
+  const Status font = console_.load_font(volume_);
+  if (font.ok()) return;
+  TextBuffer<256> line;
+  char reason[160];
+  line.print("[font] {}; it is left out\n", format_error(font.error(), reason));
+  console_.write(line.text());
 }
 
 // A config that is there but can not be read is worth a line; none at all is normal.
 void UefiHost::read_config() {
   static constexpr const char* kPlaces[] = {"repl.cfg", "EFI/lbm/repl.cfg"};
   for (const char* place : kPlaces) {
-    const Result<Str> text = volume_.read_small_file(place, config_text_);
-    if (text.ok()) {
-      config_ = {place, text.value()};
+    const Status read = config_file_.read(volume_, place, TextFile::Expect::kAnyBytes);
+    if (read.ok()) {
+      config_ = {place, config_file_.text()};
       return;
     }
-    if (text.error().code == ErrorCode::kNotFound) continue;
+    if (read.error().code == ErrorCode::kNotFound) continue;
     TextBuffer<256> line;
     char reason[160];
-    line.print("[cfg] {}; default settings are used\n", format_error(text.error(), reason));
+    line.print("[cfg] {}; default settings are used\n", format_error(read.error(), reason));
     console_.write(line.text());
     return;
   }
@@ -89,6 +120,20 @@ Str UefiHost::now() {
   put(time.Minute, 2, ':');
   put(time.Second, 2, 0);
   return {now_text_, n};
+}
+
+SlotFiles* UefiHost::state() {
+  if (has_state_partition_) return &state_partition_;
+  return &state_folder_;
+}
+
+void UefiHost::measure(Str what, const Sha256Digest& digest) {
+  measured_boot_.measure(what, digest);
+  const Str notice = measured_boot_.take_notice();
+  if (notice.empty()) return;
+  TextBuffer<160> line;
+  line.print("[tpm] {}\n", notice);
+  console_.write(line.text());
 }
 
 void UefiHost::idle() { boot_services().Stall(1'000); }

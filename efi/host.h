@@ -3,11 +3,16 @@
 #pragma once
 
 #include "core/chat/repl.h"
+#include "core/chat/text_file.h"
 #include "efi/clock.h"
 #include "efi/console.h"
 #include "efi/cpu_state.h"
 #include "efi/files.h"
 #include "efi/memory.h"
+#include "efi/screen_settings.h"
+#include "efi/state_folder.h"
+#include "efi/state_partition.h"
+#include "efi/tpm.h"
 #include "efi/workers.h"
 #include "kernels/cpu_features.h"
 
@@ -35,19 +40,30 @@ class UefiHost final : public ReplHost {
   [[nodiscard]] Span<const SettingOverride> overrides() override {
     return {overrides_, n_override_};
   }
+  void on_settings(const Settings& settings) override {
+    console_.configure(screen_options(settings));
+    volume_.set_short_names(settings.flag(Setting::kFat83));
+  }
   [[nodiscard]] NamedText script() override { return script_; }
   [[nodiscard]] Str version() override;
   [[nodiscard]] Str host_name() override { return "uefi"; }
   [[nodiscard]] Str model_places() override { return "the root and models/ of every FAT volume"; }
   [[nodiscard]] Str now() override;
+  [[nodiscard]] SlotFiles* state() override;
+  [[nodiscard]] Status make_state() override { return state_folder_.make_folder(); }
+  void describe_machine(ConsolePrinter& out) override;  // machine_report.cpp
+  [[nodiscard]] Result<Str> export_file(Str name, Span<const u8> bytes) override {
+    return state_folder_.export_file(name, bytes);
+  }
+  void measure(Str what, const Sha256Digest& digest) override;
   void idle() override;
 
  private:
-  static constexpr usize kMaxConfigBytes = 64 * kKiB;
   static constexpr usize kMaxScriptBytes = 64 * kKiB;
   static constexpr usize kMaxOverrideBytes = 4 * kKiB;
   static constexpr u32 kMaxOverrides = 32;
 
+  void start_screen();
   void read_config();
   void read_harness();
 
@@ -55,16 +71,20 @@ class UefiHost final : public ReplHost {
   FirmwareConsole console_;
   FirmwarePages pages_;
   FirmwareVolume volume_;
+  StatePartition state_partition_;
+  bool has_state_partition_ = false;
+  StateFolder state_folder_;
+  MeasuredBoot measured_boot_;
   CoreWorkers workers_;
   CpuState cpu_state_;
   CpuFeatures features_;
   KernelTable kernels_ = {};
+  TextFile config_file_{pages_};
   NamedText config_;
   NamedText script_;
   SettingOverride overrides_[kMaxOverrides];
   u32 n_override_ = 0;
   char now_text_[20] = {};
-  char config_text_[kMaxConfigBytes];
   char script_text_[kMaxScriptBytes];
   char override_text_[kMaxOverrideBytes];
 };

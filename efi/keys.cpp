@@ -152,6 +152,12 @@ void KeyDecoder::feed_stroke(u16 scan_code, u16 unit, u64 now_us) {
   if (scan_code < sizeof(kScanKeys) / sizeof(kScanKeys[0])) push(kScanKeys[scan_code]);
 }
 
+void KeyDecoder::feed_character(u32 codepoint) {
+  flush_pending();
+  after_return_ = false;
+  push(Key::kChar, codepoint);
+}
+
 void KeyDecoder::finish_escape(u8 final) {
   escape_ = Escape::kNone;
   push(final == '~' ? key_of_number(parameter_) : key_of_letter(final));
@@ -213,18 +219,23 @@ KeyEvent KeyDecoder::pop() {
   return event;
 }
 
-bool KeyDecoder::pop_interrupt() {
+KeyEvent KeyDecoder::pop_first(bool (*wanted)(const KeyEvent& event)) {
   for (u32 i = 0; i < n_queued_; ++i) {
-    const KeyEvent& event = queue_[(head_ + i) % kQueueSize];
-    const bool interrupt =
-        event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
-    if (!interrupt) continue;
+    const KeyEvent event = queue_[(head_ + i) % kQueueSize];
+    if (!wanted(event)) continue;
     for (u32 k = i; k + 1 < n_queued_; ++k)
       queue_[(head_ + k) % kQueueSize] = queue_[(head_ + k + 1) % kQueueSize];
     --n_queued_;
-    return true;
+    return event;
   }
-  return false;
+  return {};
+}
+
+bool KeyDecoder::pop_interrupt() {
+  const auto is_interrupt = [](const KeyEvent& event) {
+    return event.key == Key::kEscape || (event.key == Key::kCtrl && event.codepoint == 'c');
+  };
+  return pop_first(is_interrupt).key != Key::kNone;
 }
 
 }  // namespace lbm::efi

@@ -21,6 +21,8 @@ class KeyDecoder {
 
   // One stroke of the firmware's console input. `scan_code` is 0 for characters.
   void feed_stroke(u16 scan_code, u16 unit, u64 now_us);
+  // A character that is known to be one, as from a keymap.
+  void feed_character(u32 codepoint);
   // One byte of a serial port.
   void feed_byte(u8 byte, u64 now_us);
   // Ends sequences that were left unfinished for kSplitUs.
@@ -30,6 +32,8 @@ class KeyDecoder {
   [[nodiscard]] KeyEvent pop();
   // Removes the first Esc or Ctrl-C that waits, leaving all other keys in place.
   bool pop_interrupt();
+  // Removes the first key that `wanted` takes; Key::kNone when there is none.
+  [[nodiscard]] KeyEvent pop_first(bool (*wanted)(const KeyEvent& event));
   // True while part of a sequence waits for its rest.
   [[nodiscard]] bool unfinished() const {
     return n_pending_ > 0 || escape_ != Escape::kNone || high_surrogate_ != 0;

@@ -2,6 +2,7 @@
 #include "efi/screen.h"
 
 #include "core/base/utf8.h"
+#include "core/screen/ascii_like.h"
 
 namespace lbm::efi {
 
@@ -25,46 +26,11 @@ constexpr EFI_GUID kHiiFontGuid = {
 
 namespace {
 
-constexpr u32 kDefaultColumns = 80;
 constexpr u32 kTabColumns = 4;
 
 // The eight ANSI colours, as the firmware numbers them.
 constexpr u32 kColours[8] = {EFI_BLACK, EFI_RED,     EFI_GREEN, EFI_BROWN,
                              EFI_BLUE,  EFI_MAGENTA, EFI_CYAN,  EFI_LIGHTGRAY};
-
-// ASCII that reads the same, for characters that models write often. 0: none.
-char ascii_like(u32 codepoint) {
-  switch (codepoint) {
-    case 0x00A0:  // no-break space
-    case 0x2009:  // thin space
-    case 0x202F: return ' ';
-    case 0x2010:
-    case 0x2011:
-    case 0x2012:
-    case 0x2013:
-    case 0x2014:
-    case 0x2015:
-    case 0x2212: return '-';
-    case 0x2018:
-    case 0x2019:
-    case 0x201B:
-    case 0x2032: return '\'';
-    case 0x201A: return ',';
-    case 0x201C:
-    case 0x201D:
-    case 0x201F:
-    case 0x2033: return '"';
-    case 0x2022: return '*';
-    case 0x2024:
-    case 0x2026: return '.';
-    case 0x2044:
-    case 0x2215: return '/';
-    case 0x2190: return '<';
-    case 0x2192: return '>';
-    case 0x2217: return '*';
-    default: return 0;
-  }
-}
 
 }  // namespace
 
@@ -81,16 +47,28 @@ void Screen::add(SIMPLE_TEXT_OUTPUT_INTERFACE* output) {
   }
 }
 
-u32 Screen::n_column() const {
-  if (n_output_ == 0) return kDefaultColumns;
+Screen::Size Screen::size() const {
+  if (n_output_ == 0) return {};
   SIMPLE_TEXT_OUTPUT_INTERFACE* output = outputs_[0];
   UINTN columns = 0;
   UINTN rows = 0;
-  if (output->Mode == nullptr || output->Mode->Mode < 0) return kDefaultColumns;
+  if (output->Mode == nullptr || output->Mode->Mode < 0) return {};
   const EFI_STATUS status =
       output->QueryMode(output, static_cast<UINTN>(output->Mode->Mode), &columns, &rows);
-  return failed(status) || columns < 20 || columns > 1000 ? kDefaultColumns
-                                                          : static_cast<u32>(columns);
+  if (failed(status) || columns < 20 || columns > 1000 || rows < 5 || rows > 1000) return {};
+  return {static_cast<u32>(columns), static_cast<u32>(rows)};
+}
+
+u32 Screen::n_column() const { return size().n_column; }
+u32 Screen::n_row() const { return size().n_row; }
+
+void Screen::clear() {
+  for (u32 i = 0; i < n_output_; ++i) (void)outputs_[i]->ClearScreen(outputs_[i]);
+}
+
+void Screen::show_cursor(bool on) {
+  for (u32 i = 0; i < n_output_; ++i)
+    (void)outputs_[i]->EnableCursor(outputs_[i], on ? TRUE : FALSE);
 }
 
 bool Screen::can_show(u16 unit) {
@@ -184,10 +162,11 @@ void Screen::write(Str utf8) {
   while (!utf8.empty()) {
     const Utf8Char character = decode_utf8(utf8);
     utf8 = utf8.from(character.n_byte);
-    switch (filter_.feed(character.codepoint)) {
-      case EscapeFilter::Kind::kText: put(character.codepoint); break;
-      case EscapeFilter::Kind::kHidden: break;
-      case EscapeFilter::Kind::kSgr: set_colours(filter_.parameters()); break;
+    switch (parser_.feed(character.codepoint)) {
+      case EscapeParser::Kind::kText: put(character.codepoint); break;
+      case EscapeParser::Kind::kHidden:
+      case EscapeParser::Kind::kControl: break;
+      case EscapeParser::Kind::kSgr: set_colours(parser_.parameters()); break;
     }
   }
   flush();

@@ -8,7 +8,7 @@
 
 #include "core/base/span.h"
 #include "core/base/types.h"
-#include "efi/escape_filter.h"
+#include "core/screen/escape_parser.h"
 #include "efi/firmware.h"
 
 namespace lbm::efi {
@@ -27,12 +27,21 @@ class Screen {
   // Malformed UTF-8 becomes '?'. Errors of the firmware are not errors of ours: a text that nobody
   // sees is still said.
   void write(Str utf8);
-  // Of the first output; 80 where the firmware does not know.
+  // Of the first output; 80 x 25 where the firmware does not know.
   [[nodiscard]] u32 n_column() const;
+  [[nodiscard]] u32 n_row() const;
+  void clear();
+  // The firmware's cursor, which blinks on a display that another draws on.
+  void show_cursor(bool on);
 
  private:
   static constexpr u32 kLineUnits = 256;
+  struct Size {
+    u32 n_column = 80;
+    u32 n_row = 25;
+  };
 
+  [[nodiscard]] Size size() const;
   void put(u32 codepoint);
   void put_unit(u16 unit);
   void flush();
@@ -41,7 +50,7 @@ class Screen {
 
   SIMPLE_TEXT_OUTPUT_INTERFACE* outputs_[kMaxOutputs] = {};
   u32 n_output_ = 0;
-  EscapeFilter filter_;
+  EscapeParser parser_;
   u16 line_[kLineUnits + 1] = {};  // what waits for flush(), and its terminator
   u32 n_unit_ = 0;
   u32 foreground_ = EFI_LIGHTGRAY;

@@ -134,6 +134,15 @@ $(EFI_CORE_OBJ) $(EFI_APP_OBJ): $(BUILD)/efi/%.o: %.cpp $(BUILD)/efi/core.flags 
 $(EFI_TEST_OBJ): $(BUILD)/efi/%.o: %.cpp $(BUILD)/efi/core.flags | llvm-toolchain
 	$(call compile_with,$(EFI_CXX) $(EFI_FLAGS) -DLBM_TEST_BARE)
 
+# The built-in fonts, made out of a font package.
+FONT_SRC := $(BUILD)/generated/builtin_font.cpp
+EFI_FONT_OBJ := $(BUILD)/efi/generated/builtin_font.o
+$(FONT_SRC): scripts/gen_font.py scripts/pack_font.py scripts/pcf_font.py
+	$(call say,PYTHON,$@)
+	$(Q)$(PYTHON) scripts/gen_font.py --out $@
+$(EFI_FONT_OBJ): $(FONT_SRC) $(BUILD)/efi/core.flags | llvm-toolchain
+	$(call compile_with,$(EFI_CXX) $(EFI_FLAGS))
+
 # The linked file keeps its debug information (*.debug.efi, for gdb); what boots is stripped of it.
 define link_efi
 	$(call say,LINK,$@)
@@ -141,12 +150,12 @@ define link_efi
 	$(Q)$(OBJCOPY) --strip-debug $(@:.EFI=).debug.efi $@
 endef
 $(BUILD)/efi/BOOTX64.objects: FORCE
-	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_APP_OBJ))
+	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_FONT_OBJ))
 $(BUILD)/efi/tests.objects: FORCE
-	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_TEST_OBJ))
-$(BUILD)/efi/BOOTX64.EFI: $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(BUILD)/efi/BOOTX64.objects
+	$(call write_stamp,$(EFI_LINK_FLAGS) $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_FONT_OBJ) $(EFI_TEST_OBJ))
+$(BUILD)/efi/BOOTX64.EFI: $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_FONT_OBJ) $(BUILD)/efi/BOOTX64.objects
 	$(link_efi)
-$(BUILD)/efi/tests.efi: $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_TEST_OBJ) $(BUILD)/efi/tests.objects
+$(BUILD)/efi/tests.efi: $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_FONT_OBJ) $(EFI_TEST_OBJ) $(BUILD)/efi/tests.objects
 	$(link_efi)
 
 # ---- WebAssembly: build/web/*.wasm -----------------------------------------------------------------------------------------
@@ -182,5 +191,5 @@ endef
 $(foreach module,$(basename $(notdir $(WASM_MODULES))),$(eval $(call wasm_module,$(module),$(WASM_LINK_$(firstword $(subst -, ,$(module)))))))
 
 -include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) $(HOST_FUZZ_PARTS_OBJ) \
-  $(EXAMPLE_CONFIG_OBJ)   $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_TEST_OBJ) \
+  $(EXAMPLE_CONFIG_OBJ) $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_FONT_OBJ) $(EFI_TEST_OBJ) \
   $(WASM_CORE_OBJ) $(WASM_WEB_OBJ) $(WASM_TEST_OBJ)))

@@ -12,8 +12,8 @@ FUZZ_SRC    := $(wildcard tests/fuzz/*_fuzz.cpp)
 # What the fuzzers of parsers are made of: everything that reads bytes of strangers, and what it stands on. A program links the files
 # it needs of them. kernels_fuzz takes all of the core.
 FUZZ_PARTS_SRC := tests/fuzz/mutator.cpp tests/fuzz/structure.cpp
-FUZZ_READER_SRC := $(wildcard core/base/*.cpp core/format/*.cpp core/model/*.cpp core/tokenizer/*.cpp core/tensor/*.cpp \
-  core/chat/template*.cpp $(addprefix core/chat/,settings.cpp settings_table.cpp config_file.cpp commands.cpp nearest.cpp printable.cpp \
+FUZZ_READER_SRC := $(wildcard core/base/*.cpp core/format/*.cpp core/model/*.cpp core/tokenizer/*.cpp core/tensor/*.cpp core/screen/*.cpp \
+  core/chat/template*.cpp $(addprefix core/chat/,settings.cpp settings_table.cpp text_file.cpp config_file.cpp commands.cpp nearest.cpp printable.cpp \
   input_history.cpp line_editor.cpp line_painter.cpp) core/infer/kv_cache.cpp $(addprefix tools/,platform_posix.cpp \
   machine_limits.cpp output.cpp safetensors.cpp strict_json.cpp manifest.cpp clif.cpp scxm.cpp gguf_writer.cpp file_writer.cpp \
   foreign_artifact.cpp model_reader.cpp input.cpp json_node.cpp tokenizer_json.cpp tokenizer_json_rules.cpp shard_index.cpp))

@@ -7,14 +7,35 @@ MODEL_FILE = $(if $(NO_MODEL),,$(if $(wildcard $(MODEL)),$(MODEL),$(shell $(PYTH
 # Your own settings, where you have written some (repl.cfg.example shows how).
 CFG ?= $(wildcard repl.cfg)
 IMAGE ?= images/llm-baremetal-boot$(if $(NO_MODEL),-nomodel).img
+# What every image says its terms are: ours, and those of what is compiled in, which Debian keeps beside each package. BOOT_FILES are
+# further files of the BOOT volume, as PATH=SOURCE.
+LICENCES ?= LICENSE
+FOREIGN_TERMS := $(foreach package,xfonts-terminus gnu-efi, \
+  $(addprefix LICENCES/$(package).txt=,$(wildcard /usr/share/doc/$(package)/copyright)))
+IMAGE_OPTIONS = $(addprefix --model ,$(MODEL_FILE)) $(if $(EXTRA_MODELS),--extra-models '$(EXTRA_MODELS)') \
+  $(addprefix --tokenizer ,$(TOKENIZER)) $(addprefix --cfg ,$(CFG)) $(addprefix --licence ,$(LICENCES)) \
+  $(addprefix --file ,$(FOREIGN_TERMS) $(BOOT_FILES)) $(addprefix --size ,$(SIZE))
 
 .PHONY: boot-image model-file
 model-file:
 	$(if $(or $(NO_MODEL),$(wildcard $(MODEL))),@:,@$(PYTHON) scripts/fetch_model.py fetch $(MODEL) >/dev/null)
 boot-image: $(BUILD)/efi/BOOTX64.EFI model-file
 	$(call say,IMAGE,$(IMAGE))
-	$(Q)$(PYTHON) scripts/make_image.py --efi $< --out $(IMAGE) $(addprefix --model ,$(MODEL_FILE)) \
-	  $(addprefix --cfg ,$(CFG)) $(addprefix --size ,$(SIZE))
+	$(Q)$(PYTHON) scripts/make_image.py --efi $< --out $(IMAGE) $(IMAGE_OPTIONS)
+
+# ---- release and stick ---------------------------------------------------------------------------------------------------
+
+# KEY is a secret key of minisign; SIGN_KEY and SIGN_CERT sign the program for Secure Boot on the way.
+RELEASE ?= images/release
+.PHONY: release-files sign-efi flash-image
+release-files: $(BUILD)/efi/BOOTX64.EFI model-file
+	$(Q)$(PYTHON) scripts/release.py --efi $< --out $(RELEASE) --version '$(VERSION)' $(addprefix --model ,$(MODEL_FILE)) \
+	  $(addprefix --licence ,$(LICENCES)) $(addprefix --file ,$(FOREIGN_TERMS) $(BOOT_FILES)) $(addprefix --key ,$(KEY)) \
+	  $(addprefix --sign-key ,$(SIGN_KEY)) $(addprefix --sign-cert ,$(SIGN_CERT)) $(addprefix --xz-level ,$(XZ_LEVEL))
+sign-efi: $(BUILD)/efi/BOOTX64.EFI
+	$(Q)$(PYTHON) scripts/sign.py --key '$(KEY)' --cert '$(CERT)' --out $(BUILD)/efi/BOOTX64.signed.EFI $<
+flash-image:
+	$(Q)$(PYTHON) scripts/flash.py $(FLASH_OPTIONS) --image '$(IMAGE)' '$(DEV)'
 
 # ---- tests and checks ----------------------------------------------------------------------------------------------------
 
@@ -54,3 +75,11 @@ coverage-run: $(BUILD)/test/hosted_tests $(HOSTILE_FILES)
 	@$(PYTHON) scripts/coverage.py --build $(BUILD) --cxx "$(CXX)" $(COVERAGE)
 mutation-run: $(BUILD)/test/hosted_tests $(HOSTILE_FILES)
 	@$(PYTHON) scripts/check_mutation.py --build $(BUILD) --cxx "$(CXX)" $(MUTATION)
+
+# Passes in QEMU (docs/reliability.md, docs/state.md).
+.PHONY: reliability-run power-cut-run
+reliability-run: $(BUILD)/efi/BOOTX64.EFI $(BUILD)/lbm model-file
+	@$(PYTHON) scripts/reliability --skip-preflight --skip-build --run-qemu --efi $(BUILD)/efi/BOOTX64.EFI
+	@$(PYTHON) scripts/boot_matrix.py --efi $(BUILD)/efi/BOOTX64.EFI $(if $(SHORT),--short)
+power-cut-run: $(BUILD)/efi/BOOTX64.EFI
+	@$(PYTHON) scripts/power_cut.py --efi $(BUILD)/efi/BOOTX64.EFI $(if $(SHORT),--short)

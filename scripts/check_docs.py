@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 # What the build and the user make; named in documents before it exists.
-OUTPUTS = re.compile(r"(build|models/cache)(/|$)|images/[^/]*\.img|repl\.cfg$")
+OUTPUTS = re.compile(r"(build|artifacts|models/cache)(/|$)|images/[^/]*\.img|repl\.cfg$")
 IGNORED_FOLDERS = {".git", "build", "cache", "node_modules", "__pycache__"}
 
 LINK = re.compile(r"!?\[(?:[^\]\\]|\\.)*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")

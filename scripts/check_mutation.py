@@ -99,7 +99,7 @@ def split_top(code, begin, end, separator):
     return parts + [(start, end)]
 
 
-FLIPPED = {" > ": " >= ", " >= ": " > ", " < ": " <= ", " <= ": " < "}
+FLIPPED = {">": ">=", ">=": ">", "<": "<=", "<=": "<"}
 
 
 def comparisons(code, begin, end):
@@ -110,8 +110,8 @@ def comparisons(code, begin, end):
             depth += 1
         elif code[i] in ")]}":
             depth -= 1
-        elif depth == 0 and code[i] == " ":
-            found += [(i, op) for op in FLIPPED if code.startswith(op, i)]
+        elif depth == 0 and (match := re.match(r" ([<>]=?)\s", code[i:i + 4])):
+            found.append((i + 1, match[1]))
     return found
 
 
@@ -162,10 +162,10 @@ class FileMutants:
     def schema(self, begin, end):
         original = self.text[begin:end].strip()
         delete, invert = self.add(begin, "delete", original), self.add(begin, "invert", original)
-        separator, neutral = " || ", "false"
+        separator, neutral = "||", "false"
         terms = split_top(self.code, begin, end, separator)
         if len(terms) == 1:
-            separator, neutral = " && ", "true"
+            separator, neutral = "&&", "true"
             terms = split_top(self.code, begin, end, separator)
         written = []
         for number, (a, b) in enumerate(terms):
@@ -181,7 +181,7 @@ class FileMutants:
                 differs = f"({flipped}) != ({term})" if is_pure(self.code[a:b]) else "true"
                 noted = f"(lbm_note({choices[-1][0]}, {differs}), {noted})"
             written.append(chosen(choices, noted))
-        noted = f"lbm_decides({separator.join(written)}, {invert}, {delete}, 0)"
+        noted = f"lbm_decides({f' {separator} '.join(written)}, {invert}, {delete}, 0)"
         return chosen([(delete, "false"), (invert, f"!({original})")], noted)
 
     def ranges(self):
@@ -190,8 +190,10 @@ class FileMutants:
             arguments = split_top(self.code, opened + 1, closing(self.code, opened), ",")
             if len(arguments) < 3:
                 continue
-            real = "f64" in match[1] or match[1].startswith("number")
-            for which, (begin, end) in zip(("low", "high"), arguments[-2:]):
+            # Fields of the tools (strict_json.h) are whole numbers, and what stands for an absent one comes last.
+            of_tools = self.name.startswith("tools/")
+            real = "f64" in match[1] or (match[1].startswith("number") and not of_tools)
+            for which, (begin, end) in zip(("low", "high"), arguments[1:3] if of_tools else arguments[-2:]):
                 value = self.text[begin:end].strip()
                 if value in ("low", "high") or (which == "low" and not real and value == "0"):
                     continue
@@ -295,7 +297,8 @@ def note_tests(program, mutants, folder, hostile):
 
 def survives_tests(program, mutant, tests, folder, hostile):
     names = folder / f"tests_of_{mutant.ident}.txt"
-    names.write_text("".join(f"{test.name}\n" for test in tests))
+    # A comma would end the name.
+    names.write_text("".join(test.name.replace(",", "\\,") + "\n" for test in tests))
     try:
         done = subprocess.run([program, "--input-file", str(names), "--abort"], cwd=ROOT, env=environment(hostile, LBM_MUTANT=mutant.ident),
                               capture_output=True, timeout=10 + 20 * sum(test.seconds for test in tests))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that a step of the Makefile needs, on Debian and Ubuntu. Does nothing, fast, when all are there.
 #
-#   scripts/deps.sh GROUP...     groups: model build image run gui test check
+#   scripts/deps.sh GROUP...     groups: model build image release run gui test check
 #   scripts/deps.sh --list GROUP...   prints the packages that are missing, installs nothing
 #
 # It says what it installs and why before it does, asks through sudo where it is not root, and refreshes the package lists
@@ -14,7 +14,7 @@ llvm_versions="19 18 17 16 20 21"
 list_only=
 if [ "${1:-}" = --list ]; then list_only=1; shift; fi
 if [ $# -eq 0 ]; then
-  echo "usage: scripts/deps.sh [--list] GROUP...   (groups: model build image run gui test check)" >&2
+  echo "usage: scripts/deps.sh [--list] GROUP...   (groups: model build image release run gui test check)" >&2
   exit 2
 fi
 
@@ -37,7 +37,8 @@ group() {
       want libcli11-dev "command line of lbm"
       want nlohmann-json3-dev "JSON of lbm"
       want libcpp-httplib-dev "HTTP of lbm shards fetch"
-      want gnu-efi "UEFI headers" ;;
+      want gnu-efi "UEFI headers"
+      want xfonts-terminus "is the font on the screen" ;;
     image)
       group model; group build
       want gdisk "writes the partition table of the image (sgdisk)"
@@ -46,17 +47,27 @@ group() {
       group image
       want qemu-system-x86 "runs the image"
       want ovmf "is the UEFI firmware for QEMU" ;;
+    release)
+      group image
+      want xz-utils "compresses the images"
+      want minisign "signs the checksums"
+      want sbsigntool "signs the program for Secure Boot (sbsign)" ;;
     gui)
       want qemu-system-gui "shows QEMU in a window" ;;
     test)
       group run
       want catch2 "is the framework of the hosted tests"
       want nodejs "runs the WebAssembly modules"
-      want dosfstools "checks the image's file system (fsck.fat)" ;;
+      want dosfstools "checks the image's file system (fsck.fat)"
+      want xz-utils "compresses the images"
+      want minisign "signs the checksums"
+      want sbsigntool "signs the program for the test of Secure Boot"
+      want openssl "makes the key of that test usable"
+      want swtpm "is the TPM of the test of measured boot" ;;
     check)
       want LLVM-CHECK "" ;;
     *)
-      echo "deps: there is no group '$1' (model build image run gui test check)" >&2
+      echo "deps: there is no group '$1' (model build image release run gui test check)" >&2
       exit 2 ;;
   esac
 }

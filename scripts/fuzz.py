@@ -23,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pack_font
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_SEED_BYTES = 400_000
 HEADER = "| fuzzer | seconds | executions | a second | edges | features | inputs kept | findings |"
@@ -80,7 +82,15 @@ def shards_seeds(corpus):
     return {name: data + b"\0" + shard for name, data in with_suffix(corpus, ".shards").items() if b"\0" not in data}
 
 
+def screen_seeds(_corpus):
+    """By their size: fonts are odd, texts are even."""
+    font = pack_font.pack({0x41: (1, range(15)), 0x4E00: (2, range(15))}, 8, 15)
+    text = "hello \x1b[1;31mworld\n\r\t\u4f60\u597d e\u0301 \x1b[2J\x1b[3;4H\x1b[K\x1b[38;5;9m words and words ".encode()
+    return {"font": font, "text": text + b" " * (len(text) % 2)}
+
+
 SEEDS = {
+    "screen_fuzz": screen_seeds,
     "gguf_fuzz": lambda corpus: with_suffix(corpus, ".gguf"),
     "slm_fuzz": lambda corpus: with_suffix(corpus, ".slm"),
     "llama2c_fuzz": llama2c_seeds,

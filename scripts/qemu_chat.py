@@ -14,6 +14,24 @@ ROOT = Path(__file__).resolve().parent.parent
 VVFAT_LIMIT = 480_000_000  # of the 504 MB that QEMU's folder-as-a-volume has
 
 
+def fill_boot_folder(root: Path, efi: Path, models, files):
+    """Makes `root` a folder that QEMU shows as a bootable FAT16 volume. Program and models are links; `files` is name -> bytes.
+
+    Errors: MachineError when the models are more than such a volume holds.
+    """
+    if sum(model.stat().st_size for model in models) > VVFAT_LIMIT:
+        names = ", ".join(model.name for model in models)
+        raise MachineError(f"{names}: more than the {VVFAT_LIMIT // 10**6} MB that a folder can show as a volume; "
+                           "with mtools and sgdisk (make deps) it is put on an image, or take a smaller model")
+    (root / "EFI" / "BOOT").mkdir(parents=True)
+    (root / "EFI" / "BOOT" / "BOOTX64.EFI").symlink_to(efi.resolve())
+    (root / "models").mkdir()
+    for model in models:
+        (root / "models" / model.name).symlink_to(model.resolve())
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+
+
 class BootVolume:
     """A volume that boots `efi` with `models` on it, for one run.
 
@@ -49,16 +67,8 @@ class BootVolume:
         self.images = [image]
 
     def _make_folder(self, efi, models, config):
-        if sum(model.stat().st_size for model in models) > VVFAT_LIMIT:
-            raise MachineError("a model of this size needs mtools and sgdisk to be put on a volume (make deps)")
         root = self._folder / "volume"
-        (root / "EFI" / "BOOT").mkdir(parents=True)
-        (root / "EFI" / "BOOT" / "BOOTX64.EFI").symlink_to(efi.resolve())
-        (root / "models").mkdir()
-        for model in models:
-            (root / "models" / model.name).symlink_to(model.resolve())
-        if config:
-            (root / "repl.cfg").write_text(config, encoding="utf-8")
+        fill_boot_folder(root, efi, models, {"repl.cfg": config.encode("utf-8")} if config else {})
         self.folders = [root]
 
     def remove(self):

@@ -76,6 +76,11 @@ class MachineOptions:
     files: Dict[str, bytes] = field(default_factory=dict)  # fw_cfg: handed to the program under these names
     window: bool = False
     firmware: Optional[Path] = None                    # the code; its variables lie beside it
+    machine: str = "q35"                               # QEMU's -machine, with its properties
+    vga: str = "std"                                   # or "none": no graphics at all
+    serial_port: bool = True                           # False: no serial port in the machine
+    drive_options: str = "snapshot=on,cache=unsafe"    # how disks are opened; the default never changes an image
+    faults: Optional[Path] = None                      # blkdebug rules for the first image: which reads fail
     extra: List[str] = field(default_factory=list)     # further arguments of QEMU
     qemu: str = "qemu-system-x86_64"
 
@@ -103,11 +108,11 @@ def command_line(options: MachineOptions, private: Path, code: Path) -> List[str
     if options.disk not in DISK_DEVICES:
         raise MachineError(f"{options.disk}: no disk kind; there are {', '.join(DISK_DEVICES)}")
     base = escape_option(private)
-    command = [options.qemu, "-nodefaults", "-no-reboot", "-machine", "q35", "-accel", options.accelerator,
-               "-cpu", options.cpu, "-smp", str(options.n_core), "-m", options.memory, "-vga", "std",
+    command = [options.qemu, "-nodefaults", "-no-reboot", "-machine", options.machine, "-accel", options.accelerator,
+               "-cpu", options.cpu, "-smp", str(options.n_core), "-m", options.memory, "-vga", options.vga,
                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={escape_option(code)}",
                "-drive", f"if=pflash,unit=1,format=raw,file={base}/vars.fd",
-               "-chardev", f"socket,id=serial,path={base}/serial.sock", "-serial", "chardev:serial",
+               "-chardev", f"socket,id=serial,path={base}/serial.sock", "-serial", "chardev:serial" if options.serial_port else "none",
                "-chardev", f"socket,id=qmp,path={base}/qmp.sock", "-mon", "chardev=qmp,mode=control",
                "-debugcon", f"file:{base}/debug.log",
                "-device", "isa-debug-exit,iobase=0xf4,iosize=0x01"]
@@ -118,9 +123,11 @@ def command_line(options: MachineOptions, private: Path, code: Path) -> List[str
     if options.disk == "usb":
         command += ["-device", "qemu-xhci,id=usb"]
     drives = [escape_option(image) for image in options.images]
+    if options.faults is not None:
+        drives[0] = f"blkdebug:{escape_option(options.faults)}:{drives[0]}"
     drives += [f"fat:{escape_option(folder)}" for folder in options.folders]  # writable by snapshot=on, like the images
     for n, drive in enumerate(drives):
-        command += ["-drive", f"if=none,id=d{n},format=raw,snapshot=on,cache=unsafe,file={drive}"]
+        command += ["-drive", f"if=none,id=d{n},format=raw,{options.drive_options},file={drive}"]
         order = n if options.kernel is None else n + 1  # a kernel takes the first place
         command += [argument.format(n=n, order=order) for argument in DISK_DEVICES[options.disk]]
     for name in options.files:

@@ -8,8 +8,12 @@
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
   wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, tests/node)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
+  screen      display and keyboard of a machine in QEMU           (tests/hosted/screen_*test.py)
+  matrix      some machines of the boot matrix: each ends in a chat or in a named refusal (scripts/boot_matrix.py)
+  power       some hundred states that a power cut leaves behind: no record is lost (scripts/power_cut.py)
+  secure      Secure Boot and measured boot in QEMU (scripts/secure_boot_test.py)
   fuzz        every fuzzer of a parser for some seconds, with the hostile files as seeds (build/san/fuzz)
-  mutants     10 checks of the parsers taken out: a test has to notice (scripts/check_mutation.py); only with --only mutants
+  mutants     10 checks of the parsers taken out, others with every commit: a test has to notice (scripts/check_mutation.py)
   scripts     the unit tests of the Python scripts                (tests/scripts)
   structure   layers, symbols, PE file, documents, hostile files, families, example config; each counts as one test
 
@@ -143,6 +147,29 @@ def stage_boot(options):
     return Outcome(n_passed, len(checks) - n_passed, output, note)
 
 
+def stage_matrix(options):
+    return run_with_closing_line([sys.executable, "scripts/boot_matrix.py", "--short", "--efi", options.build / "efi" / "BOOTX64.EFI",
+                                  "--logs", options.build / "test" / "matrix"], 900)
+
+
+def stage_power(options):
+    code, output = run([sys.executable, "scripts/power_cut.py", "--short", "--efi", options.build / "efi" / "BOOTX64.EFI"], 900)
+    states = re.search(r"^(\d+) states ", output, re.MULTILINE)
+    if not states:
+        raise StageFailed(f"ended with exit code {code}", output)
+    return Outcome(int(code == 0), int(code != 0), output, f"{states[1]} states")
+
+
+def stage_secure(options):
+    code, output = run([sys.executable, "scripts/secure_boot_test.py", "--efi", options.build / "efi" / "BOOTX64.EFI",
+                        "--tests", options.build / "efi" / "tests.efi",
+                        "--model", options.build / "families" / "gemma-odd.gguf"], 600)
+    if code == 0 and "0 passed, 0 failed" in output:
+        return Outcome(0, 0, output, "skipped: no firmware with Secure Boot, and no TPM to emulate (make deps)")
+    n_passed, n_failed = closing_counts(code, output)
+    return Outcome(n_passed, n_failed, output)
+
+
 NODE_PROBE = "process.exit(WebAssembly.validate(require('fs').readFileSync(process.argv[1])) ? 0 : 3)"
 # Node 20 knows relaxed SIMD only when asked, and gets it right only without its quick compiler.
 NODE_RELAXED_FLAGS = ([], ["--experimental-wasm-relaxed-simd", "--no-liftoff"])
@@ -197,6 +224,12 @@ def run_unittest(command, timeout_s, **environment):
 def stage_cli(options):
     discover = ["-m", "unittest", "discover", "-s", "tests/hosted", "-t", "tests/hosted", "-p", "cli_*test.py"]
     return run_unittest(discover, 900, LBM=str(options.build / "lbm"))
+
+
+def stage_screen(options):
+    """Display and keyboard of a machine under QEMU."""
+    discover = ["-m", "unittest", "discover", "-s", "tests/hosted", "-t", "tests/hosted", "-p", "screen_*test.py"]
+    return run_unittest(discover, 900, EFI=str(options.build / "efi" / "BOOTX64.EFI"))
 
 
 def stage_scripts(_options):
@@ -257,11 +290,9 @@ def stage_structure(options):
     return Outcome(len(checks) - n_failed, n_failed, output)
 
 
-STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot, "fuzz": stage_fuzz,
-          "mutants": stage_mutants, "scripts": stage_scripts, "structure": stage_structure}
-
-# Only when it is asked for (--only mutants): not every check of the parsers has a test that notices its absence yet.
-ON_REQUEST = {"mutants"}
+STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot,
+          "screen": stage_screen, "matrix": stage_matrix, "power": stage_power, "secure": stage_secure,
+          "fuzz": stage_fuzz, "mutants": stage_mutants, "scripts": stage_scripts, "structure": stage_structure}
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------
@@ -299,7 +330,7 @@ def main(arguments):
     options.build = (ROOT / options.build).resolve()
     if options.model:
         options.model = (ROOT / options.model).resolve()
-    outcomes = [run_stage(name, options) for name in options.only or [stage for stage in STAGES if stage not in ON_REQUEST]]
+    outcomes = [run_stage(name, options) for name in options.only or STAGES]
     n_failed = sum(outcome.n_failed for outcome in outcomes)
     print(f"{sum(outcome.n_passed for outcome in outcomes)} passed, {n_failed} failed")
     return 1 if n_failed else 0

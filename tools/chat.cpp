@@ -11,6 +11,7 @@
 #include "tools/input.h"
 #include "tools/interrupt.h"
 #include "tools/loaded_model.h"
+#include "tools/machine_report.h"
 #include "tools/model_reader.h"
 #include "tools/state_folder.h"
 #include "tools/terminal.h"
@@ -48,6 +49,7 @@ class LinuxHost final : public ReplHost {
         places_(folder_ + " and " + (fs::path(folder_) / "models").string()) {
     load_config(flags.config_path);
     open_state(flags.state_folder);
+    override_setting("boot_logo", "0");  // a terminal has been on for a while
     if (!flags.model.empty()) override_setting("model", model_name(flags));
     if (flags.digest) override_setting("digest", "1");
     if (flags.no_speculate) override_setting("speculate", "off");
@@ -76,6 +78,7 @@ class LinuxHost final : public ReplHost {
   Span<const SettingOverride> overrides() override {
     return {overrides_.data(), overrides_.size()};
   }
+  void describe_machine(ConsolePrinter& out) override { describe_linux_machine(out); }
   SlotFiles* state() override { return state_.get(); }
   Result<Str> export_file(Str name, Span<const u8> bytes) override {
     if (state_) return state_->export_file(name, bytes);

@@ -164,11 +164,10 @@ class PieceWriter {
     }
   }
 
-  // One template, or a list of named ones.
+  // One template, or a list of named ones; a file of its own goes before them.
   void write_template() {
     Json source = first_of(config_, {"chat_template"});
-    if (source.is_null() && directory_.has("chat_template.jinja"))
-      source = directory_.read("chat_template.jinja");
+    if (directory_.has("chat_template.jinja")) source = directory_.read("chat_template.jinja");
     if (source.is_string()) {
       meta_.set_text("tokenizer.chat_template", source.get<std::string>());
       return;

@@ -12,6 +12,10 @@ constexpr int kMaxDepth = 64;
   throw CommandError(ExitCode::kModel, file + ": " + printable(to_str(what)) + " [" + code + "]");
 }
 
+[[noreturn]] void refuse_byte(const std::string& file, usize at) {
+  refuse_file(file, "is no JSON, at byte " + std::to_string(at), "bad_syntax");
+}
+
 // A key as part of a message, cut where it is long.
 std::string place_name(const std::string& key) {
   constexpr usize kLongest = 60;
@@ -35,10 +39,14 @@ JsonTree parse_json_file(const std::string& text, const std::string& file) {
     return true;
   };
   try {
-    return JsonTree::parse(text, check);
+    JsonTree tree = JsonTree::parse(text, check);
+    // The library takes a byte 0 for the end of the text, whatever comes behind it.
+    const usize end = text.find('\0');
+    if (end != std::string::npos) refuse_byte(file, end);
+    return tree;
   } catch (const JsonTree::parse_error& error) {
-    // The library counts the bytes that it has read, with the one that it did not expect.
-    refuse_file(file, "is no JSON, at byte " + std::to_string(error.byte - 1), "bad_syntax");
+    // It counts those that it has read, with the one that it did not expect.
+    refuse_byte(file, error.byte - 1);
   } catch (const JsonTree::exception&) {
     refuse_file(file, "JSON with a number out of range", "overflow");
   }
@@ -92,7 +100,7 @@ bool JsonNode::flag_or(const char* key, bool fallback) const {
 
 u32 JsonNode::integer(u32 limit) const {
   if (!value_->is_number_integer()) refuse("a whole number is needed", "bad_type");
-  if (!value_->is_number_unsigned() || value_->get<u64>() >= limit) {
+  if (value_->get<u64>() >= limit) {  // which a negative number is
     refuse("the number " + value_->dump() + " is not from 0 on and below " + std::to_string(limit),
            "bad_value");
   }

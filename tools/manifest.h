@@ -18,7 +18,6 @@ inline constexpr u64 kDefaultChunkBytes = 4 * kMiB;
 inline constexpr u64 kMinChunkBytes = 4 * kKiB;
 inline constexpr u64 kMaxChunkBytes = 256 * kMiB;
 inline constexpr u64 kMaxArtifactBytes = u64{1} << 46;
-inline constexpr u64 kMaxChunks = u64{1} << 22;
 
 // A file cut into chunks of `chunk_bytes`, the last one shorter: SHA-256 of each and of the whole.
 struct HashedFile {

@@ -17,8 +17,8 @@ constexpr u64 kHeaderBytes = 12;
 constexpr u64 kFooterBytes = 32;
 constexpr u64 kMinRecordBytes = 13;  // three counts and a name of one byte
 constexpr u32 kMaxNameBytes = 255;
-constexpr u64 kReadBytes = kMiB;
-constexpr u32 kBlock = 32;  // of Q4_0
+constexpr u64 kReadBytes = 32 * kKiB;  // what is refused must not take much memory
+constexpr u32 kBlock = 32;             // of Q4_0
 
 // Numbers in a row of bytes that ends at the footer.
 class Cursor {

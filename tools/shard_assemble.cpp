@@ -29,7 +29,7 @@ class PartFile {
  public:
   explicit PartFile(const std::string& path) : path_(path), part_(path + ".part") {
     descriptor_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (descriptor_ < 0) fail("can not be opened");
+    if (descriptor_ < 0) fail("can not be opened");  // mutants: 0 is open already, as stdin
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       ::close(descriptor_);
       throw CommandError(ExitCode::kRuntime, part_ + ": another lbm is at work on it");

@@ -18,8 +18,8 @@ constexpr int kMaxRedirects = 5;
 
 // "http://host:80" and "/a/b"; false for anything else.
 bool split_address(const std::string& address, std::string& origin, std::string& path) {
+  if (!is_web_address(address)) return false;
   const usize scheme = address.find("://");
-  if (scheme == std::string::npos || !is_web_address(address)) return false;
   const usize slash = address.find('/', scheme + 3);
   origin = address.substr(0, slash);
   path = slash == std::string::npos ? "" : address.substr(slash);
@@ -175,11 +175,9 @@ class HttpSource final : public ShardSource {
     if (!is_web_address(location) || slash == std::string::npos)
       fail(request, "a redirect to something that is no address", ErrorCode::kBadValue, false);
     const std::string next = location.substr(0, slash);
-    const bool is_downgrade = origin.rfind("https://", 0) == 0 && next.rfind("http://", 0) == 0;
-    if (is_downgrade || (next != origin && !options_.follow_elsewhere)) {
-      fail(request,
-           "is redirected to another place, " + printable(to_str(next)) +
-               (is_downgrade ? ", without encryption" : " (--follow allows that)"),
+    const std::string problem = redirect_problem(origin, next, options_.follow_elsewhere);
+    if (!problem.empty()) {
+      fail(request, "is redirected to another place, " + printable(to_str(next)) + problem,
            ErrorCode::kUnsupported, false);
     }
     origin = next;
@@ -212,6 +210,13 @@ class HttpSource final : public ShardSource {
 };
 
 }  // namespace
+
+std::string redirect_problem(const std::string& from, const std::string& to,
+                             bool follow_elsewhere) {
+  const bool is_downgrade = from.rfind("https://", 0) == 0 && to.rfind("http://", 0) == 0;
+  if (is_downgrade) return ", without encryption";
+  return to == from || follow_elsewhere ? "" : " (--follow allows that)";
+}
 
 std::unique_ptr<ShardSource> open_http_source(const std::string& address,
                                               const HttpOptions& options) {

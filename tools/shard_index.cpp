@@ -64,7 +64,7 @@ ShardIndex parse_own(const Json& json, const std::string& name) {
            ErrorCode::kUnsupported);
   }
   const Json& chunks = fields.array("chunks");
-  if (chunks.size() != chunk_count(index.size, chunk_bytes) || chunks.size() > kMaxChunks) {
+  if (chunks.size() != chunk_count(index.size, chunk_bytes)) {
     refuse(ExitCode::kModel, fields.where("chunks"),
            std::to_string(chunks.size()) + " chunks, where size and chunk_size make " +
                std::to_string(chunk_count(index.size, chunk_bytes)),

@@ -38,6 +38,10 @@ class ParseGuard {
   std::vector<std::set<std::string>> keys_;
 };
 
+[[noreturn]] void refuse_byte(ExitCode code, const std::string& name, usize at) {
+  refuse(code, name, "is no JSON, at byte " + std::to_string(at), ErrorCode::kBadSyntax);
+}
+
 }  // namespace
 
 void refuse(ExitCode code, const std::string& where, const std::string& what, ErrorCode error) {
@@ -49,11 +53,14 @@ Json parse_strict_json(const std::string& text, const std::string& name, ExitCod
     refuse(code, name, "JSON of more than 64 MiB", ErrorCode::kLimit);
   ParseGuard guard(name, code);
   try {
-    return Json::parse(text, std::ref(guard));
+    Json json = Json::parse(text, std::ref(guard));
+    // The library takes a byte 0 for the end of the text, whatever comes behind it.
+    const usize end = text.find('\0');
+    if (end != std::string::npos) refuse_byte(code, name, end);
+    return json;
   } catch (const Json::parse_error& error) {
-    // The library counts the bytes that it has read, with the one that it did not expect.
-    refuse(code, name, "is no JSON, at byte " + std::to_string(error.byte - 1),
-           ErrorCode::kBadSyntax);
+    // It counts those that it has read, with the one that it did not expect.
+    refuse_byte(code, name, error.byte - 1);
   } catch (const Json::exception&) {
     // Not a syntax error: a number that no type holds.
     refuse(code, name, "JSON with a number out of range", ErrorCode::kOverflow);

@@ -14,6 +14,7 @@ namespace {
 
 struct TokenizeFlags {
   std::string model;
+  std::string tokenizer;
   std::vector<std::string> batch;
   EncodeOptions encode;
   bool jsonl = false;
@@ -55,10 +56,23 @@ T parse_line(const std::string& line, const std::string& place) {
   }
 }
 
+// The ids of an array, no number of which is taken for another.
+std::vector<u32> to_ids(const Json& list, const std::string& place) {
+  std::vector<u32> ids;
+  for (const Json& item : list) {
+    if (!item.is_number_unsigned() || item.get<u64>() > ~u32{0}) {
+      throw CommandError(ExitCode::kUsage,
+                         place + ": not a token id: " + printable(to_str(item.dump())));
+    }
+    ids.push_back(item.get<u32>());
+  }
+  return ids;
+}
+
 // Ids as JSON, or as numbers between spaces or commas.
 std::vector<u32> parse_ids(const std::string& line, const std::string& place) {
   const Str text = to_str(line).trimmed();
-  if (text.starts_with("[")) return parse_line<std::vector<u32>>(line, place);
+  if (text.starts_with("[")) return to_ids(parse_line<Json>(line, place), place);
   std::string list = "[";
   for (const char c : text) {
     const bool separates = c == ',' || Str::is_space(c);
@@ -69,7 +83,7 @@ std::vector<u32> parse_ids(const std::string& line, const std::string& place) {
     }
   }
   if (list.back() == ',') list.pop_back();
-  return parse_line<std::vector<u32>>(list + "]", place);
+  return to_ids(parse_line<Json>(list + "]", place), place);
 }
 
 Json to_json(Span<const u32> ids) { return Json(std::vector<u32>(ids.begin(), ids.end())); }
@@ -77,7 +91,7 @@ Json to_json(Span<const u32> ids) { return Json(std::vector<u32>(ids.begin(), id
 class TokenizeRun {
  public:
   explicit TokenizeRun(const TokenizeFlags& flags)
-      : flags_(flags), reader_(flags.model), coder_(reader_.tokenizer()) {}
+      : flags_(flags), reader_(path_of(flags)), coder_(reader_.tokenizer()) {}
 
   ExitCode encode() {
     if (!flags_.batch.empty() || flags_.jsonl) {
@@ -113,6 +127,13 @@ class TokenizeRun {
   }
 
  private:
+  static const std::string& path_of(const TokenizeFlags& flags) {
+    if (!flags.tokenizer.empty()) return flags.tokenizer;
+    if (!flags.model.empty()) return flags.model;
+    throw CommandError(ExitCode::kUsage,
+                       "a vocabulary is needed: --tokenizer FILE, --model FILE or LBM_MODEL");
+  }
+
   void encode_text(const std::string& text) {
     const Span<const u32> ids = coder_.encode(text, flags_.encode);
     if (flags_.metrics) return metrics_.add(reader_.tokenizer(), text, ids);
@@ -133,8 +154,12 @@ class TokenizeRun {
 void declare_input(CLI::App& app, TokenizeFlags& flags) {
   app.add_option("-m,--model", flags.model,
                  "model, vocabulary (GGUF), tokenizer.json or a folder with one")
-      ->required()
       ->envname("LBM_MODEL")
+      ->type_name("FILE");
+  app.add_option(
+         "--tokenizer", flags.tokenizer,
+         "instead of the model's: a tokenizer.json, a tokenizer.bin of llama2.c, or what -m "
+         "takes")
       ->type_name("FILE");
   app.add_option(
          "--batch", flags.batch,
@@ -175,7 +200,7 @@ Action declare_detokenize(CLI::App& app) {
 const Command kTokenizeCommand = {
     "tokenize", "text on stdin to a JSON array of token ids",
     "  printf 'Hello world' | lbm tokenize -m model.gguf\n"
-    "  printf 'Hello world' | lbm tokenize -m folder/tokenizer.json --json\n"
+    "  printf 'Hello world' | lbm tokenize --tokenizer folder/tokenizer.json --json\n"
     "  printf '\"one\"\\n\"two\"\\n' | lbm tokenize -m model.gguf --jsonl\n"
     "  lbm tokenize -m model.gguf --batch lines.txt > ids.jsonl\n"
     "  lbm tokenize -m model.gguf --decode --batch ids.jsonl\n"

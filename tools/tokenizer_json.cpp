@@ -170,7 +170,7 @@ void TokenizerJson::read_vocabulary() {
 
 void TokenizerJson::read_unigram() {
   const JsonNode vocabulary = root_of(tree_, path_).at("model").at("vocab");
-  if (vocabulary.value().is_array() && vocabulary.value().size() > kMaxVocabulary) {
+  if (vocabulary.value().size() > kMaxVocabulary) {
     vocabulary.refuse("the vocabulary is too large", "limit");
   }
   u32 id = 0;

@@ -1,7 +1,9 @@
 #include "tools/vocabulary_reader.h"
 
 #include <cstring>
+#include <filesystem>
 
+#include "core/format/llama2c.h"
 #include "tools/tokenizer_json.h"
 
 namespace lbm::cli {
@@ -27,6 +29,28 @@ class TextSource final : public ByteSource {
   const std::string& bytes_;
 };
 
+// The tokens in the tokenizer.bin at `path`; 0 where the file is none. There is nothing to know it
+// by but that its records end where it ends.
+u32 count_bin_tokens(const std::string& path) {
+  std::error_code error;
+  const u64 n_byte = std::filesystem::file_size(path, error);
+  if (error || n_byte > kMaxMetadataBytes) return 0;
+  const std::unique_ptr<FileSource> source = open_model_source(path);
+  std::vector<u8> bytes(static_cast<usize>(n_byte));
+  if (!source->read(0, {bytes.data(), bytes.size()}).ok()) return 0;
+  ByteReader in({bytes.data(), bytes.size()});
+  const u32 longest = in.read_u32();
+  u32 n_token = 0;
+  while (in.ok() && in.remaining() != 0) {
+    static_cast<void>(in.read_f32());
+    const u32 n_text = in.read_u32();
+    if (n_text > longest) return 0;
+    in.skip(n_text);
+    ++n_token;
+  }
+  return in.ok() ? n_token : 0;
+}
+
 }  // namespace
 
 class VocabularyReader::JsonVocabulary {
@@ -50,10 +74,39 @@ class VocabularyReader::JsonVocabulary {
   const Tokenizer* tokenizer_ = nullptr;
 };
 
+class VocabularyReader::BinVocabulary {
+ public:
+  BinVocabulary(const std::string& path, u32 n_token)
+      : source_(open_model_source(path)), memory_(kVocabularyMemory) {
+    arena_.add_range(memory_.span());
+    Llama2cTokenizer records;
+    const Status status = records.read(*source_, n_token, arena_);
+    if (!status.ok()) throw_error(status.error(), path, Stage::kModel);
+    HeaderBuilder header(arena_);
+    records.put(header);
+    file_ = std::make_unique<ModelFile>(
+        expect(header.finish({.format = FileFormat::kLlama2c, .data = source_.get()}), path,
+               Stage::kModel));
+    tokenizer_ = expect(Tokenizer::create(arena_, *file_), path, Stage::kModel);
+  }
+
+  [[nodiscard]] const Tokenizer* tokenizer() const { return tokenizer_; }
+
+ private:
+  std::unique_ptr<FileSource> source_;
+  ReservedMemory memory_;
+  Arena arena_;
+  std::unique_ptr<ModelFile> file_;
+  const Tokenizer* tokenizer_ = nullptr;
+};
+
 VocabularyReader::VocabularyReader(const std::string& path) {
   if (is_tokenizer_json(path)) {
     json_ = std::make_unique<JsonVocabulary>(path);
     tokenizer_ = json_->tokenizer();
+  } else if (const u32 n_token = count_bin_tokens(path); n_token != 0) {
+    bin_ = std::make_unique<BinVocabulary>(path, n_token);
+    tokenizer_ = bin_->tokenizer();
   } else {
     model_ = std::make_unique<ModelReader>(path);
     tokenizer_ = &model_->tokenizer();

@@ -1,5 +1,6 @@
-// A tokenizer from whatever holds one: a model file of any format, a vocabulary file, or the
-// tokenizer.json of a Hugging Face folder. No weights are read.
+// A tokenizer from whatever holds one: a model file of any format, a vocabulary file, the
+// tokenizer.json of a Hugging Face folder, or the tokenizer.bin of a llama2.c model. No weights are
+// read.
 #pragma once
 
 #include <memory>
@@ -20,9 +21,11 @@ class VocabularyReader {
 
  private:
   class JsonVocabulary;
+  class BinVocabulary;
 
   std::unique_ptr<ModelReader> model_;
   std::unique_ptr<JsonVocabulary> json_;
+  std::unique_ptr<BinVocabulary> bin_;
   const Tokenizer* tokenizer_ = nullptr;
 };
 

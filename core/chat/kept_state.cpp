@@ -24,6 +24,30 @@ class Messages final : public SessionStore::Messages {
   const Conversation& conversation_;
 };
 
+// Puts the messages of `reader` into `conversation`; returns how many turns were left out.
+u32 take_messages(SessionReader& reader, Conversation& conversation) {
+  conversation.reset();
+  u32 n_lost = 0;
+  SavedMessage question;
+  bool has_question = false;
+  SavedMessage message;
+  while (reader.next(message)) {
+    if (message.from_user) {
+      if (has_question) ++n_lost;
+      question = message;
+      has_question = true;
+      continue;
+    }
+    const bool added =
+        has_question &&
+        conversation.add_turn(question.text, message.text, message.reasoning, message.complete)
+            .ok();
+    if (!added) ++n_lost;
+    has_question = false;
+  }
+  return n_lost + (has_question ? 1 : 0);
+}
+
 }  // namespace
 
 Result<KeptState*> KeptState::create(Arena& arena, SlotFiles& files, CommitObserver* observer) {
@@ -51,26 +75,22 @@ Status KeptState::save(const Conversation& conversation, const SessionHead& head
 Result<u32> KeptState::load(u32 index, Conversation& conversation) {
   Result<SessionReader> reader = sessions_.read(index);
   if (!reader.ok()) return reader.error();
-  conversation.reset();
-  u32 n_lost = 0;
-  SavedMessage question;
-  bool has_question = false;
-  SavedMessage message;
-  while (reader.value().next(message)) {
-    if (message.from_user) {
-      if (has_question) ++n_lost;
-      question = message;
-      has_question = true;
-      continue;
-    }
-    const bool added =
-        has_question &&
-        conversation.add_turn(question.text, message.text, message.reasoning, message.complete)
-            .ok();
-    if (!added) ++n_lost;
-    has_question = false;
-  }
-  return n_lost + (has_question ? 1 : 0);
+  return take_messages(reader.value(), conversation);
+}
+
+Result<Str> KeptState::write_text(const Conversation& conversation, const SessionHead& head,
+                                  Span<char> out) {
+  SessionWriter writer(out);
+  writer.head(head);
+  const Messages messages(conversation);
+  for (u32 i = 0; i < messages.size(); ++i) writer.message(messages.at(i));
+  return writer.finish();
+}
+
+Result<u32> KeptState::read_text(Str text, Conversation& conversation) {
+  Result<SessionReader> reader = SessionReader::open(text);
+  if (!reader.ok()) return reader.error();
+  return take_messages(reader.value(), conversation);
 }
 
 // --- Settings --------------------------------------------------------------------------------

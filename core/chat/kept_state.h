@@ -35,6 +35,12 @@ class KeptState {
   // Errors: SessionStore::read().
   [[nodiscard]] Result<u32> load(u32 index, Conversation& conversation);
 
+  // A conversation as text in `out`, and such a text (session_text.h) in the place of the messages
+  // of a conversation; returns as load(). Errors: kLimit; those of SessionReader::open().
+  [[nodiscard]] static Result<Str> write_text(const Conversation& conversation,
+                                              const SessionHead& head, Span<char> out);
+  [[nodiscard]] static Result<u32> read_text(Str text, Conversation& conversation);
+
   // Settings that were set by a command. Those that a host gave win over what was kept. Returns how
   // many were kept; of what is damaged or no longer a setting nothing is set.
   [[nodiscard]] Status save_settings(const Settings& settings);

@@ -79,6 +79,7 @@ Result<ReplExit> Repl::run() {
   }
   show_status({});
   if (run_start_script()) loop();
+  keep_history();
   note_event("end");
   engine_->~Engine();
   if (!sampler_range_.empty()) host_.pages().give_back(sampler_range_);

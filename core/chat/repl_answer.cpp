@@ -179,10 +179,13 @@ void Repl::report_answer(bool again) {
       }
       break;
     case StopReason::kLoop:
-      out_.line(
-          "(stopped: the answer says the same {} token{} over and over; /regen tries another seed, "
-          "/set loop_guard 0 lifts the guard)",
-          stats_.loop_period, stats_.loop_period == 1 ? "" : "s");
+      if (stats_.loop_period == 1) {
+        out_.print("(stopped: the answer says the same token over and over");
+      } else {
+        out_.print("(stopped: the answer says the same {} tokens over and over",
+                   stats_.loop_period);
+      }
+      out_.line("; /regen tries another seed, /set loop_guard 0 lifts the guard)");
       break;
     case StopReason::kLength:
       out_.line("(stopped at max_tokens={}; /set max_tokens 0 lifts the limit)", stats_.n_output);

@@ -7,6 +7,8 @@
 namespace lbm {
 namespace {
 
+constexpr usize kHelpColumns = 30;  // of the list of commands, left of what they do
+
 // Takes the """ of a block, or one pair of quotes, off a whole value.
 Str without_quotes(Str text) {
   constexpr Str kMarks[] = {"\"\"\"", "\"", "'"};
@@ -120,8 +122,12 @@ void Repl::help(Str args) {
     const CommandInfo& info = command_info(i);
     if (!args.empty() && !Str(info.name).contains(args) && !Str(info.summary).contains(args))
       continue;
-    TextBuffer<64> left;
+    TextBuffer<128> left;
     left.print("/{} {}", info.name, info.usage);
+    if (left.text().size() > kHelpColumns) {
+      out_.line("  {}", left.text());
+      left.clear();
+    }
     out_.line("  {:30} {}", left.text(), info.summary);
     ++n_shown;
   }

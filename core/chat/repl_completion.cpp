@@ -5,7 +5,7 @@
 namespace lbm {
 namespace {
 
-enum class Wanted : u8 { kNothing, kCommand, kSetting, kModel };
+enum class Wanted : u8 { kNothing, kCommand, kSetting, kModel, kWord };
 
 // What the candidates with a given beginning have in common.
 class Matches {
@@ -29,10 +29,21 @@ class Matches {
   u32 n_ = 0;
 };
 
+// What may stand at the cursor; `words` are those of kWord.
+struct Candidates {
+  Wanted wanted = Wanted::kNothing;
+  Str words;
+};
+
 template <class Visit>
-void for_each_candidate(Wanted wanted, const ModelCatalog& catalog, Visit visit) {
-  switch (wanted) {
+void for_each_candidate(const Candidates& candidates, const ModelCatalog& catalog, Visit visit) {
+  switch (candidates.wanted) {
     case Wanted::kNothing: break;
+    case Wanted::kWord: {
+      Str words = candidates.words;
+      for (Str word = take_word(words); !word.empty(); word = take_word(words)) visit(word);
+      break;
+    }
     case Wanted::kCommand:
       for (u32 i = 0; i < kCommandCount; ++i) visit(Str(command_info(i).name));
       break;
@@ -45,16 +56,33 @@ void for_each_candidate(Wanted wanted, const ModelCatalog& catalog, Visit visit)
   }
 }
 
-Wanted wanted_after(const CommandInfo* command) {
-  if (command == nullptr) return Wanted::kNothing;
-  switch (command->id) {
-    case Command::kHelp: return Wanted::kCommand;
+Candidates first_argument(const CommandInfo& command) {
+  switch (command.id) {
+    case Command::kHelp: return {Wanted::kCommand, {}};
     case Command::kSet:
-    case Command::kCfg: return Wanted::kSetting;
+    case Command::kCfg: return {Wanted::kSetting, {}};
     case Command::kModel:
-    case Command::kModelInfo: return Wanted::kModel;
-    default: return Wanted::kNothing;
+    case Command::kModelInfo: return {Wanted::kModel, {}};
+    case Command::kShow: return {Wanted::kWord, "model system template license settings messages"};
+    case Command::kPreset: return {Wanted::kWord, "stable creative greedy"};
+    case Command::kThink: return {Wanted::kWord, setting_info(Setting::kThink).choices};
+    default: return {};
   }
+}
+
+// For what was typed of an argument, `typed`, at the end of `input`.
+Candidates candidates_for(const InputLine& input, Str typed) {
+  const CommandInfo* const command = find_command(input.name);
+  Str before = input.text.first(input.text.size() - typed.size());
+  if (before.trimmed().empty()) {
+    if (command != nullptr) return first_argument(*command);
+    const SettingInfo* const setting = find_setting(input.name);  // the short form of /set
+    return setting == nullptr ? Candidates() : Candidates{Wanted::kWord, setting->choices};
+  }
+  if (command == nullptr || command->id != Command::kSet) return {};
+  const SettingInfo* const setting = find_setting(take_word(before));
+  if (setting == nullptr || !before.empty()) return {};
+  return {Wanted::kWord, setting->choices};
 }
 
 }  // namespace
@@ -69,13 +97,8 @@ void Repl::complete() {
   usize start = before.size();
   while (start > 1 && !Str::is_space(before[start - 1])) --start;
   const Str typed = before.from(start);
-  Wanted wanted = Wanted::kCommand;
-  if (start > 1) {
-    const InputLine input = parse_input(before);
-    // Only the first argument is completed.
-    wanted = input.text.size() > typed.size() ? Wanted::kNothing
-                                              : wanted_after(find_command(input.name));
-  }
+  Candidates wanted = {Wanted::kCommand, {}};
+  if (start > 1) wanted = candidates_for(parse_input(before), typed);
   Matches matches(typed);
   for_each_candidate(wanted, catalog_, [&](Str word) { matches.offer(word); });
   if (matches.count() == 0) return;

@@ -147,6 +147,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   // What is kept (repl_state_files.cpp)
   void open_state();          // after the settings are read, before a model is chosen
   void keep_turn();           // after each answer, each /undo and each /reset: the autosave
+  void keep_history();        // the lines that were entered: with each turn, and at the end
   void note_event(Str line);  // a line of the journal
   void save(Str args);
   void load(Str args);
@@ -160,7 +161,8 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   void report_state(const Status& status);
   [[nodiscard]] bool has_state();
   void take_up(u32 session);
-  bool keep_conversation(Str name);
+  [[nodiscard]] bool keep_conversation(Str name);
+  void take_system(Str system);
 
   void apply(Setting id);  // repl_commands.cpp
 
@@ -198,9 +200,9 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   u32 n_said_ = 0;       // tokens of the answer so far
   u64 said_from_us_ = 0;
   u64 next_status_us_ = 0;
-  u64 bytes_free_ = 0;      // as the status shows it: asking costs time on some hosts
-  bool has_draft_ = false;  // the editor holds a text for the next prompt
-  u32 n_script_ = 0;        // scripts that run: one may call another
+  u64 bytes_free_ = 0;         // as the status shows it: asking costs time on some hosts
+  bool has_draft_ = false;     // the editor holds a text for the next prompt
+  u32 n_script_ = 0;           // scripts that run: one may call another
   KeptState* kept_ = nullptr;  // null: this host keeps nothing
   ReplExit exit_ = ReplExit::kQuit;
 };

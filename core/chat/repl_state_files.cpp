@@ -1,6 +1,7 @@
 // What is kept on the stick: conversations, settings, history, the journal. See repl_state.h; the
 // records are in core/state, their contents in kept_state.h.
 #include "core/base/arith.h"
+#include "core/chat/kept_context.h"
 #include "core/chat/kept_state.h"
 #include "core/chat/repl_state.h"
 
@@ -90,16 +91,20 @@ void Repl::note_event(Str line) {
 
 // --- Conversations ---------------------------------------------------------------------------
 
+void Repl::keep_history() {
+  if (kept_ != nullptr && settings_.flag(Setting::kHistory))
+    report_state(kept_->save_history(history_));
+}
+
 void Repl::keep_turn() {
   if (kept_ == nullptr) return;
-  if (settings_.flag(Setting::kHistory)) report_state(kept_->save_history(history_));
+  keep_history();
   SessionStore& sessions = kept_->sessions();
   if (conversation_.n_message() == 0) {
     sessions.set_current(SessionStore::kNone);  // the next turn begins another one
     return;
   }
-  if (!settings_.flag(Setting::kAutosave)) return;
-  keep_conversation({});
+  if (settings_.flag(Setting::kAutosave)) static_cast<void>(keep_conversation({}));
 }
 
 // Saves the conversation, under `name` or the one that it has. False, and the user is told, where
@@ -231,14 +236,7 @@ void Repl::take_up(u32 session) {
     return;
   }
   const Result<SessionReader> reader = sessions.read(session);
-  if (reader.ok()) {
-    const Str system = reader.value().head().system;
-    if (settings_.set("system", system).ok()) {
-      apply(Setting::kSystem);
-    } else {
-      report_state(conversation_.set_system(system));
-    }
-  }
+  if (reader.ok()) take_system(reader.value().head().system);
   sessions.set_current(session);
   const u32 n_message = conversation_.n_message();
   out_.line("OK: {} messages{}{}", n_message,
@@ -251,6 +249,15 @@ void Repl::take_up(u32 session) {
   out_.print("\nAI: ");
   out_.text(conversation_.message(n_message - 1).text);
   out_.line("");
+}
+
+// The system prompt belongs to a conversation as much as its messages.
+void Repl::take_system(Str system) {
+  if (settings_.set("system", system).ok()) {
+    apply(Setting::kSystem);
+  } else {
+    report_state(conversation_.set_system(system));
+  }
 }
 
 // --- The journal -----------------------------------------------------------------------------
@@ -341,7 +348,57 @@ void Repl::save_log() {
 
 // --- Snapshots -------------------------------------------------------------------------------
 
-void Repl::snap_save(Str) { out_.line("not built yet"); }
-void Repl::snap_load(Str) { out_.line("not built yet"); }
+// The evaluated context and, beside it, the conversation that it belongs to.
+void Repl::snap_save(Str args) {
+  if (!has_state()) return;
+  if (!engine_->loaded()) {
+    out_.line("No model is loaded, so there is no context.");
+    return;
+  }
+  const Str name = args.empty() ? settings_.text(Setting::kSnapFile) : args;
+  const Span<u8> buffer = kept_->buffer();
+  const usize half = buffer.size() / 2 / sizeof(u64) * sizeof(u64);
+  SessionHead head;
+  head.system = conversation_.system();
+  const Result<Str> text =
+      KeptState::write_text(conversation_, head, {reinterpret_cast<char*>(buffer.data()), half});
+  const Result<u64> kept =
+      save_context(kept_->store(), {*engine_, loaded_file_.name(), loaded_file_.size_bytes}, name,
+                   text.ok() ? text.value() : Str(), buffer.from(half));
+  report_state(kept.ok() ? Status() : Status(kept.error()));
+  if (!kept.ok()) {
+    const Str why = kept_->store().why_read_only();
+    if (!why.empty()) out_.line("Nothing is kept: {}", why);
+    return;
+  }
+  out_.line("OK: the context of {} tokens is kept as {} ({:.1} MiB){}",
+            engine_->session().n_state_token(), name, mib(kept.value()),
+            text.ok() ? "" : ", without the conversation, which is too long");
+}
+
+void Repl::snap_load(Str args) {
+  if (!has_state()) return;
+  if (!engine_->loaded()) {
+    out_.line("No model is loaded, so there is nothing that a context could belong to.");
+    return;
+  }
+  const Str name = args.empty() ? settings_.text(Setting::kSnapFile) : args;
+  const Result<Str> text =
+      load_context(kept_->store(), {*engine_, loaded_file_.name(), loaded_file_.size_bytes}, name,
+                   kept_->buffer());
+  if (!text.ok()) {
+    out_.error(text.error());
+    return;
+  }
+  if (!text.value().empty()) {
+    kept_->sessions().set_current(SessionStore::kNone);
+    const Result<SessionReader> reader = SessionReader::open(text.value());
+    if (reader.ok()) take_system(reader.value().head().system);
+    const Result<u32> n_lost = KeptState::read_text(text.value(), conversation_);
+    if (!n_lost.ok()) out_.error(n_lost.error());
+  }
+  out_.line("OK: {}: {} tokens of context, {} messages", name, engine_->session().n_past(),
+            conversation_.n_message());
+}
 
 }  // namespace lbm

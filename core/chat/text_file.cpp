@@ -59,12 +59,14 @@ Result<Str> decode_text(Span<const u8> bytes, Span<char> out) {
   return Str(out.data(), text.size());
 }
 
-TextFile::~TextFile() {
+void TextFile::release() {
   if (!range_.empty()) pages_.give_back(range_);
+  range_ = {};
+  text_ = {};
 }
 
-Status TextFile::read(Volume& volume, Str path) {
-  LBM_CHECK(range_.empty());
+Status TextFile::read(Volume& volume, Str path, Expect expect) {
+  release();
   u64 number = 0;
   const usize colon = path.find(":");
   const bool has_volume = colon != Str::kNone && parse_u64(path.first(colon), number);
@@ -89,6 +91,8 @@ Status TextFile::read(Volume& volume, Str path) {
             decode_text(bytes, {reinterpret_cast<char*>(rest.data()), rest.size()});
         if (text.ok()) {
           text_ = text.value();
+        } else if (expect == Expect::kAnyBytes) {
+          text_ = Str(bytes);
         } else {
           status = Error(text.error()).about(path);
         }

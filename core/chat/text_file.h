@@ -16,17 +16,23 @@ namespace lbm {
 // A file that was read; its pages go back with it.
 class TextFile {
  public:
-  static constexpr u64 kMaxBytes = 8 * kMiB;
+  static constexpr u64 kMaxBytes = 64 * kMiB;
+
+  // What the bytes must be. A configuration may be of an older code page in its comments: what is
+  // no UTF-16 is taken as it is.
+  enum class Expect : u8 { kText, kAnyBytes };
 
   explicit TextFile(Pages& pages) : pages_(pages) {}
-  ~TextFile();
+  ~TextFile() { release(); }
   TextFile(const TextFile&) = delete;
   TextFile& operator=(const TextFile&) = delete;
 
-  // `path` may begin with the number of a volume and a colon. Called once.
+  // `path` may begin with the number of a volume and a colon.
   // Errors: kNotFound, kIo, kOutOfMemory, kLimit (larger than kMaxBytes), and decode_text's; the
   // subject is the path.
-  [[nodiscard]] Status read(Volume& volume, Str path);
+  [[nodiscard]] Status read(Volume& volume, Str path, Expect expect = Expect::kText);
+  // Gives the pages back; text() is empty then.
+  void release();
 
   [[nodiscard]] Str text() const { return text_; }
   [[nodiscard]] u64 n_byte() const { return n_byte_; }  // of the file

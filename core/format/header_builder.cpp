@@ -146,6 +146,7 @@ Result<ModelFile> HeaderBuilder::finish(const Facts& facts) {
   file.metadata_ = room_;
   file.tensor_table_ = room_;
   file.metas_ = metas.value();
+  file.metadata_at_ = facts.metadata_at;
   if (facts.metadata != nullptr) {
     file.metadata_ = facts.metadata->metadata_;
     file.metas_ = facts.metadata->metas_;

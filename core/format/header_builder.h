@@ -47,7 +47,9 @@ class HeaderBuilder {
     bool is_translated = false;
     u64 file_size = 0;
     u64 alignment = 1;
-    const ModelFile* metadata = nullptr;  // whose metadata it has, where none were written here
+    // Whose metadata it has, where none were written here, and where those stand in the file.
+    const ModelFile* metadata = nullptr;
+    u64 metadata_at = Error::kNoOffset;
   };
   // Errors: kOutOfMemory, kLimit.
   [[nodiscard]] Result<ModelFile> finish(const Facts& facts);

@@ -71,7 +71,7 @@ struct MetaValue {
   f64 number = 0;       // f32 and f64
   Str text;             // kString
   MetaArray array;      // kArray
-  u64 file_offset = 0;  // of the value, for messages
+  u64 file_offset = 0;  // of the value, for messages; none where ModelFile says so
 
   [[nodiscard]] bool is_integer() const {
     return type != MetaType::kF32 && type != MetaType::kF64 && type != MetaType::kString &&
@@ -140,11 +140,16 @@ class ModelFile {
   // The files of a split model in order; empty for one file.
   [[nodiscard]] Span<const ModelPart> parts() const { return parts_; }
 
+  // False where the metadata were made up from something else: their places are in no file, so
+  // errors about them name none.
+  [[nodiscard]] bool metadata_has_place() const { return metadata_at_ != Error::kNoOffset; }
   [[nodiscard]] u32 n_meta() const { return metas_.size(); }
   [[nodiscard]] Str meta_key(u32 index) const;
   [[nodiscard]] MetaValue meta_value(u32 index) const;
   // False when there is no such key.
   [[nodiscard]] bool find(Str key, MetaValue& out) const;
+  // Where the value of `key` stands in the file; Error::kNoOffset where it does not.
+  [[nodiscard]] u64 place_of(Str key) const;
 
   // Typed access. Errors: kMissing, kBadType (names the type it has), kBadValue (out of [low, high]
   // or not finite).
@@ -178,6 +183,7 @@ class ModelFile {
   Span<const ModelPart> parts_;
   ByteSource* data_ = nullptr;
   u64 file_size_ = 0;
+  u64 metadata_at_ = 0;  // where metadata_ stands in the file
   u64 alignment_ = 32;
   u64 data_offset_ = 0;
   u32 version_ = 0;

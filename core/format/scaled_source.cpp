@@ -139,9 +139,9 @@ u64 ScaledTensor::quants_bytes() const {
   switch (form) {
     case Form::kPlain: return n_row * n_col * sizeof(f32);
     case Form::kInt8: return n_row * n_col;
-    case Form::kInt4: return n_row * ((u64{n_col} + 1) / 2);
+    case Form::kInt4: break;
   }
-  return 0;
+  return n_row * ((u64{n_col} + 1) / 2);
 }
 
 Status choose_dtype(ByteSource& file, ScaledTensor& tensor, bool as_vector) {

@@ -27,6 +27,7 @@ constexpr u64 kTokenizerAt = 64;
 constexpr u64 kDirectoryAt = 80;
 constexpr u64 kCountAt = 88;
 constexpr u64 kDataAt = 92;
+constexpr u64 kTensorCountAt = 8;  // in a section of GGUF
 
 // A part of a file as a file.
 class SectionSource final : public ByteSource {
@@ -308,19 +309,23 @@ Result<ModelFile> SlmReader::build() {
   facts.is_translated = is_translated;
   facts.file_size = file_size_;
   facts.alignment = slm::kAlignment;
-  facts.metadata = has_metadata ? &vocabulary : nullptr;
+  if (has_metadata) {
+    facts.metadata = &vocabulary;
+    facts.metadata_at = tokenizer_.offset;
+  }
   return out.finish(facts);
 }
 
 // The metadata of a GGUF section. They may say more than the header, but nothing else.
 Result<ModelFile> SlmReader::take_vocabulary() {
   SectionSource section(source_, tokenizer_.offset, tokenizer_.n_byte);
+  const auto in_section = [&](const Error& error) {
+    Error moved = error;
+    if (moved.offset != Error::kNoOffset) moved.offset += tokenizer_.offset;
+    return moved;
+  };
   Result<ModelFile> read = GgufReader(section, arena_).read();
-  if (!read.ok()) {
-    Error error = read.error();
-    if (error.offset != Error::kNoOffset) error.offset += tokenizer_.offset;
-    return error;
-  }
+  if (!read.ok()) return in_section(read.error());
   const ModelFile& file = read.value();
   const auto differs = [&](Str key, u64 value, u64 wanted, u64 at) {
     return fail(ErrorCode::kMismatch, "header and metadata differ in this")
@@ -331,14 +336,15 @@ Result<ModelFile> SlmReader::take_vocabulary() {
   if (file.n_tensor() != 0) {
     return fail(ErrorCode::kMismatch, "the metadata section has tensors of its own")
         .with(file.n_tensor(), 0)
-        .at(tokenizer_.offset);
+        .at(tokenizer_.offset + kTensorCountAt);
   }
   const Result<Str> architecture = file.get_text("general.architecture");
-  if (!architecture.ok()) return architecture.error();
+  if (!architecture.ok()) return in_section(architecture.error());
   if (architecture.value() != "llama") {
-    return fail(ErrorCode::kUnsupported, "an .slm file holds llama-like models; this one is")
-        .about(architecture.value())
-        .at(tokenizer_.offset);
+    return in_section(
+        fail(ErrorCode::kUnsupported, "an .slm file holds llama-like models; this one is")
+            .about(architecture.value())
+            .at(file.place_of("general.architecture")));
   }
   const struct {
     Str key;
@@ -353,12 +359,12 @@ Result<ModelFile> SlmReader::take_vocabulary() {
                  {"llama.embedding_length", shape_.n_embd, kShapeAt + 28}};
   for (const auto& number : numbers) {
     const Result<u64> value = file.get_u64_or(number.key, number.wanted, 0, ~u64{0});
-    if (!value.ok()) return value.error();
+    if (!value.ok()) return in_section(value.error());
     if (value.value() != number.wanted)
       return differs(number.key, value.value(), number.wanted, number.at);
   }
   const Result<MetaArray> tokens = file.get_array("tokenizer.ggml.tokens");
-  if (!tokens.ok()) return tokens.error();
+  if (!tokens.ok()) return in_section(tokens.error());
   if (tokens.value().count != shape_.n_vocab)
     return differs("tokenizer.ggml.tokens", tokens.value().count, shape_.n_vocab, kShapeAt);
   return read;

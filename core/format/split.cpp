@@ -26,11 +26,6 @@ bool read_digits(Str text, usize at, u32& out) {
   return true;
 }
 
-u64 offset_of(const ModelFile& file, Str key) {
-  MetaValue value;
-  return file.find(key, value) ? value.file_offset : Error::kNoOffset;
-}
-
 }  // namespace
 
 bool parse_part_name(Str name, PartName& out) {
@@ -91,7 +86,7 @@ Result<ModelFile> read_gguf(ByteSource& source, Arena& arena) {
     return fail(ErrorCode::kLimit, "too many parts; join them with lbm convert or gguf-split")
         .about(kCountKey)
         .with(count.value(), kMaxParts)
-        .at(offset_of(file.value(), kCountKey));
+        .at(file.value().place_of(kCountKey));
   }
   Result<u64> index = file.value().get_u64(kNoKey, 0, count.value() - 1);
   if (!index.ok()) return index.error();
@@ -185,7 +180,7 @@ Status SplitReader::check_part(u32 index) {
     return fail(ErrorCode::kMismatch, "this part has the name of another; it says that it is part")
         .about(kNoKey)
         .with(number.value() + 1, index + 1)
-        .at(offset_of(file, kNoKey));
+        .at(file.place_of(kNoKey));
   }
   Result<u64> count = file.get_u64(kCountKey, 0, kMaxCount);
   if (!count.ok()) return count.error();
@@ -193,7 +188,7 @@ Status SplitReader::check_part(u32 index) {
     return fail(ErrorCode::kMismatch, "a part of another model: its number of parts")
         .about(kCountKey)
         .with(count.value(), parts_.size())
-        .at(offset_of(file, kCountKey));
+        .at(file.place_of(kCountKey));
   }
   Result<u64> all = file.get_u64(kTensorsKey, 0, kMaxTensorCount);
   if (!all.ok()) return all.error();
@@ -202,7 +197,7 @@ Status SplitReader::check_part(u32 index) {
     return fail(ErrorCode::kMismatch, "a part of another model: its tensors in all parts")
         .about(kTensorsKey)
         .with(all.value(), n_tensor_)
-        .at(offset_of(file, kTensorsKey));
+        .at(file.place_of(kTensorsKey));
   }
   constexpr Str kSameKeys[] = {"general.architecture", "general.name"};
   for (const Str key : kSameKeys) {
@@ -224,7 +219,7 @@ Status SplitReader::check_total() const {
   return fail(ErrorCode::kMismatch, "the parts together have another number of tensors")
       .about(kTensorsKey)
       .with(n_tensor, n_tensor_)
-      .at(offset_of(parts_[0].file, kTensorsKey));
+      .at(parts_[0].file.place_of(kTensorsKey));
 }
 
 // The entries of all tables in one, with offsets that count from the first byte of the first part.
@@ -238,7 +233,7 @@ Result<ModelFile> SplitReader::merge() {
     n_tensor += names.size();
   }
   Result<NameTable> names = NameTable::create(arena_, n_tensor, "table of tensors");
-  if (!names.ok()) return names.error();
+  if (!names.ok()) return names.error();  // mutants: what is taken next is larger, and fails, too
   Result<Span<u8>> table = arena_.take_raw(n_byte, "table of tensors");
   if (!table.ok()) return table.error();
   if (Status s = copy_table(table.value(), names.value()); !s.ok()) return s.error();

@@ -45,6 +45,7 @@ class Forward {
   [[nodiscard]] KvType kv_type() const { return cache_.type(); }
   // The session tells it where batches begin and end, run() changes it.
   [[nodiscard]] RecurrentState& recurrent() { return recurrent_; }
+  [[nodiscard]] const KvCache& cache() const { return cache_; }
   void set_trace(TraceSink* sink) { trace_ = sink; }
   void set_profile(ProfileSink* sink) { profile_ = sink; }
 

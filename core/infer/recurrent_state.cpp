@@ -114,6 +114,18 @@ void RecurrentState::clear(u32 slot) {
   }
 }
 
+Span<f32> RecurrentState::live(u32 layer) const {
+  if (live_ == kNone || state(live_, layer) == nullptr) return {};
+  return {state(live_, layer), layer_size_};
+}
+
+void RecurrentState::restore(u32 n_past) {
+  for (Slot& slot : slots_) slot = {};
+  pos_ = n_past;
+  live_ = n_past == 0 ? kNone : 0;
+  if (n_past != 0) slots_[0] = {n_past, true, Keep::kNot};
+}
+
 bool RecurrentState::begin(u32 n_token) {
   n_token_ = n_token;
   source_ = target_ = live_;

@@ -46,6 +46,13 @@ class RecurrentState {
   // forgets those beyond.
   void rewind(u32 n_past);
 
+  // The state at pos() of a layer, or an empty span for one that attends, or where pos() is 0.
+  [[nodiscard]] Span<f32> live(u32 layer) const;
+  // Elements of the state of one recurrent layer.
+  [[nodiscard]] usize layer_size() const { return layer_size_; }
+  // Forgets everything; the state at n_past is what the caller writes to live().
+  void restore(u32 n_past);
+
   // A batch of n_token follows. Once it ran, commit() or abandon() ends it. True when abandon()
   // finds the state as it was; false when it must go back to a checkpoint.
   [[nodiscard]] bool begin(u32 n_token);

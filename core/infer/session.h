@@ -43,6 +43,17 @@ struct SessionInterrupt {
   void* context = nullptr;
 };
 
+// Is shown the memory that makes up the state of a session, piece by piece and always in the same
+// order: to copy it out, or to fill it.
+class StateVisitor {
+ public:
+  // False: stop.
+  [[nodiscard]] virtual bool on_state(Span<u8> bytes) = 0;
+
+ protected:
+  ~StateVisitor() = default;
+};
+
 class Session {
  public:
   static constexpr u32 kMaxBatch = 512;
@@ -102,6 +113,18 @@ class Session {
   // Errors: kNotRewindable  n_past lies ahead.
   [[nodiscard]] Status rewind(u32 n_past);
 
+  // --- What the tokens left behind, to be kept (session_state.cpp) ---
+  // How many of the tokens have it: all, or as far as the recurrent layers have come.
+  [[nodiscard]] u32 n_state_token() const;
+  // Bytes of it for n_token tokens. They do not depend on n_ctx.
+  [[nodiscard]] u64 state_bytes(u32 n_token) const;
+  // Shows it. False: the visitor stopped.
+  [[nodiscard]] bool visit_state(StateVisitor& visitor);
+  // Goes on behind `tokens`, whose state the visitor fills in; what was evaluated before is
+  // forgotten, also after an error.
+  // Errors: kContextFull, kInvalidArgument  as evaluate().   kIo  the visitor stopped.
+  [[nodiscard]] Status restore_state(Span<const u32> tokens, StateVisitor& visitor);
+
   // The tokens evaluated so far, [n_past].
   [[nodiscard]] Span<const u32> tokens() const;
   [[nodiscard]] u32 n_past() const;
@@ -118,6 +141,8 @@ class Session {
   explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch)
       : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
   [[nodiscard]] Status check(Span<const u32> tokens) const;
+  template <class Visit>
+  [[nodiscard]] bool for_each_state(u32 n_token, const Visit& visit) const;
   // The logits that run() computes: of the last token, of each, or of each and handed to a sink.
   [[nodiscard]] Status run(Span<const u32> tokens, bool each, LogitsSink* sink,
                            Interrupt interrupt);

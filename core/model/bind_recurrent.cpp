@@ -8,8 +8,10 @@ namespace {
 // them so, and no quantizer touches them.
 void bind_taps(WeightBinder& binder, Str name, u32 n_tap, u32 n_channel, Matrix& out) {
   binder.matrix(name, n_tap, n_channel, out);
-  if (out.dtype != DType::kF32)
-    binder.keep(fail(ErrorCode::kBadType, "taps of a convolution must be F32").about(name));
+  if (out.dtype == DType::kF32) return;
+  binder.keep(fail(ErrorCode::kBadType, "taps of a convolution must be F32")
+                  .about(name)
+                  .at(binder.place_of(name)));
 }
 
 void bind_short_conv(WeightBinder& binder, const ModelConfig& c, u32 index,

@@ -199,7 +199,8 @@ Result<ModelConfig> read_config(const ModelFile& file) {
   if (family == nullptr) {
     return fail(ErrorCode::kUnsupported,
                 "architecture this build does not run; docs/families.md lists those it runs")
-        .about(architecture.value());
+        .about(architecture.value())
+        .at(file.place_of("general.architecture"));
   }
   ModelConfig config;
   ConfigReader reader(file, family->architecture);

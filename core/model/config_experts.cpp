@@ -8,7 +8,8 @@ constexpr u64 kMaxExperts = 1024;
 constexpr u64 kMaxWidth = 1 << 20;
 
 ExpertGating read_gating(ConfigReader& reader, ExpertGating fallback) {
-  switch (reader.optional("expert_gating_func", 0, 0, 255)) {
+  const u32 gating = reader.optional("expert_gating_func", 0, 0, 255);
+  switch (gating) {
     case 0: return fallback;
     case 1: return ExpertGating::kSoftmax;
     case 2: return ExpertGating::kSigmoid;
@@ -16,7 +17,7 @@ ExpertGating read_gating(ConfigReader& reader, ExpertGating fallback) {
     default: break;
   }
   reader.refuse(ErrorCode::kUnsupported, "a way of weighing experts this build has not got",
-                "expert_gating_func", 0, 3);
+                "expert_gating_func", gating, 3);
   return fallback;
 }
 

@@ -98,7 +98,8 @@ bool ConfigReader::has_array(Str key) {
 }
 
 void ConfigReader::refuse(ErrorCode code, const char* what, Str key, u64 value, u64 limit) {
-  keep(fail(code, what).about(full(key)).with(value, limit));
+  const Str name = full(key);
+  keep(fail(code, what).about(name).with(value, limit).at(file_.place_of(name)));
 }
 
 }  // namespace lbm

@@ -27,6 +27,7 @@ class ConfigReader {
 
   [[nodiscard]] bool has(Str key);
   [[nodiscard]] bool has_array(Str key);
+  // The error has the place of the key, where the file has the key.
   void refuse(ErrorCode code, const char* what, Str key, u64 value, u64 limit);
   [[nodiscard]] const Status& status() const { return status_; }
 

@@ -14,6 +14,11 @@ bool WeightBinder::has(Str name) const {
   return file_.find_tensor(name, ignored);
 }
 
+u64 WeightBinder::place_of(Str name) const {
+  TensorInfo tensor;
+  return file_.find_tensor(name, tensor) ? tensor.file_offset : Error::kNoOffset;
+}
+
 void WeightBinder::matrix(Str name, u32 n_col, u32 n_row, Matrix& out) {
   matrix_rows(name, n_col, all_rows(n_row), out);
 }
@@ -21,11 +26,10 @@ void WeightBinder::matrix(Str name, u32 n_col, u32 n_row, Matrix& out) {
 void WeightBinder::matrix_rows(Str name, u32 n_col, RowRange rows, Matrix& out) {
   TensorInfo tensor;
   if (!find(name, n_col, rows, tensor)) return;
-  WeightPlacement* const item = next(WeightPlacement::Kind::kTiles, tensor);
-  if (item == nullptr) return;
+  WeightPlacement& item = next(WeightPlacement::Kind::kTiles, tensor);
   out = {tensor.dtype, rows.n, n_col, nullptr, static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
-  item->matrix = &out;
-  item->n_byte = out.n_tile() * static_cast<u64>(out.tile_stride);
+  item.matrix = &out;
+  item.n_byte = out.n_tile() * static_cast<u64>(out.tile_stride);
 }
 
 void WeightBinder::vector(Str name, u32 n, const f32*& out) {
@@ -56,10 +60,9 @@ void WeightBinder::place_vector(const TensorInfo& tensor, const f32*& out) {
              .at(tensor.file_offset));
     return;
   }
-  WeightPlacement* const item = next(WeightPlacement::Kind::kVector, tensor);
-  if (item == nullptr) return;
-  item->vector = &out;
-  item->n_byte = tensor.n_element() * sizeof(f32);
+  WeightPlacement& item = next(WeightPlacement::Kind::kVector, tensor);
+  item.vector = &out;
+  item.n_byte = tensor.n_element() * sizeof(f32);
 }
 
 void WeightBinder::optional_vector(Str name, u32 n, const f32*& out) {
@@ -88,23 +91,21 @@ void WeightBinder::embedding(Str name, u32 n_col, u32 n_row, bool tied, Weights&
   }
   if (!tied) return table(name, n_col, n_row, weights.embedding);
   if (!find(name, n_col, all_rows(n_row), tensor)) return;
-  WeightPlacement* const item = next(WeightPlacement::Kind::kTiles, tensor);
-  if (item == nullptr) return;
+  WeightPlacement& item = next(WeightPlacement::Kind::kTiles, tensor);
   weights.embedding = {tensor.dtype, n_row, n_col, nullptr, true};
   weights.output = {tensor.dtype, n_row, n_col, nullptr,
                     static_cast<usize>(tile_bytes(tensor.dtype, n_col))};
-  item->embedding = &weights.embedding;
-  item->n_byte = weights.output.n_tile() * static_cast<u64>(weights.output.tile_stride);
+  item.embedding = &weights.embedding;
+  item.n_byte = weights.output.n_tile() * static_cast<u64>(weights.output.tile_stride);
 }
 
 void WeightBinder::table(Str name, u32 n_col, u32 n_row, Embedding& out) {
   TensorInfo tensor;
   if (!find(name, n_col, all_rows(n_row), tensor)) return;
-  WeightPlacement* const item = next(WeightPlacement::Kind::kRows, tensor);
-  if (item == nullptr) return;
+  WeightPlacement& item = next(WeightPlacement::Kind::kRows, tensor);
   out = {tensor.dtype, n_row, n_col, nullptr, false};
-  item->embedding = &out;
-  item->n_byte = tensor.n_byte;
+  item.embedding = &out;
+  item.n_byte = tensor.n_byte;
 }
 
 bool WeightBinder::find(Str name, u32 n_col, RowRange rows, TensorInfo& out) {
@@ -145,17 +146,14 @@ bool WeightBinder::find(Str name, u32 n_col, RowRange rows, TensorInfo& out) {
   return true;
 }
 
-WeightPlacement* WeightBinder::next(WeightPlacement::Kind kind, const TensorInfo& tensor) {
-  // plan_weights() has counted more items than can be bound; a wrong count ends the load.
-  if (n_item_ == items_.size()) {  // mutants: never true as long as that count is right
-    keep(fail(ErrorCode::kLimit, "more tensors than a model of this kind has").about(tensor.name));
-    return nullptr;
-  }
+// plan_weights() has counted at least as many items as the tensors of the file can be bound to.
+WeightPlacement& WeightBinder::next(WeightPlacement::Kind kind, const TensorInfo& tensor) {
+  LBM_CHECK(n_item_ < items_.size());
   WeightPlacement& item = items_[n_item_++];
   item = WeightPlacement();
   item.kind = kind;
   item.tensor = tensor;
-  return &item;
+  return item;
 }
 
 }  // namespace lbm

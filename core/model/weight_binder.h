@@ -45,6 +45,8 @@ class WeightBinder {
   void table(Str name, u32 n_col, u32 n_row, Embedding& out);
 
   [[nodiscard]] Arena& arena() { return arena_; }
+  // Of the data of a tensor that is there; for messages.
+  [[nodiscard]] u64 place_of(Str name) const;
   void keep(const Error& error) {
     if (status_.ok()) status_ = error;
   }
@@ -55,7 +57,7 @@ class WeightBinder {
   // Finds a tensor of the dimensions that `rows` implies, and makes `out` the range of it.
   bool find(Str name, u32 n_col, RowRange rows, TensorInfo& out);
   void place_vector(const TensorInfo& tensor, const f32*& out);
-  WeightPlacement* next(WeightPlacement::Kind kind, const TensorInfo& tensor);
+  WeightPlacement& next(WeightPlacement::Kind kind, const TensorInfo& tensor);
 
   const ModelFile& file_;
   Arena& arena_;

@@ -9,6 +9,7 @@ namespace {
 constexpr Str kStem = "LOG";
 constexpr Str kHashField = ",\"h\":\"";
 constexpr usize kHexBytes = 64;
+constexpr u64 kMaxCount = u64{1} << 53;  // of segments and lines: counting on never wraps
 
 // Cuts `text` to `most` bytes, between characters.
 Str cut(Str text, usize most) {
@@ -64,7 +65,8 @@ bool parse_head(Str line, Head& out) {
   const usize prev = line.find(kPrev);
   if (prev == Str::kNone || line.size() != prev + kPrev.size() + kHexBytes + 2) return false;
   return number_behind(line, "\"segment\":", out.segment) && out.segment != 0 &&
-         number_behind(line, "\"first\":", out.first) &&
+         out.segment <= kMaxCount && number_behind(line, "\"first\":", out.first) &&
+         out.first <= kMaxCount &&
          parse_hex_digest(line.slice(prev + kPrev.size(), kHexBytes), out.prev);
 }
 

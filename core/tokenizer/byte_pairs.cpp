@@ -22,7 +22,8 @@ Status BytePairs::load(Arena& arena, const ModelFile& file, const Vocab& vocab) 
         .about(kMergesKey);
   }
   const MetaArray& merges = value.array;
-  if (value.type != MetaType::kArray || merges.type != MetaType::kString) {
+  if (value.type != MetaType::kArray ||  // mutants: the array of what is none has another type
+      merges.type != MetaType::kString) {
     return fail(ErrorCode::kBadType, "an array of strings is needed")
         .about(kMergesKey)
         .at(value.file_offset);

@@ -180,7 +180,6 @@ bool Tokenizer::is_fallback(u32 id) const {
   const Vocab& vocab = impl_->vocab;
   if (id >= vocab.size()) return false;
   if (vocab.type(id) == TokenType::kByte || vocab.type(id) == TokenType::kUnknown) return true;
-  if (impl_->escapes_spaces()) return false;
   for (u32 byte = 0x80; byte < 256; ++byte) {
     if (impl_->byte_tokens[byte] == id) return true;
   }

@@ -73,7 +73,8 @@ Status Tokenizer::Impl::load_kind(const ModelFile& file) {
     return fail(ErrorCode::kUnsupported,
                 "this build has no such tokenizer, only gpt2 and gemma4 (BPE), llama "
                 "(SentencePiece), t5 (unigram) and bert (WordPiece)")
-        .about(model_name);
+        .about(model_name)
+        .at(file.place_of(kModelKey));
   }
   return {};
 }
@@ -93,7 +94,8 @@ Status Tokenizer::Impl::load_pretokenizer(const ModelFile& file) {
   pretokenizer = find_pretokenizer(pre.value().empty() ? Str("default") : pre.value());
   if (pretokenizer != nullptr) return {};
   return fail(ErrorCode::kUnsupported, "this build has no such pre-tokenizer (tokenizer.ggml.pre)")
-      .about(pre.value());
+      .about(pre.value())
+      .at(file.place_of("tokenizer.ggml.pre"));
 }
 
 Status Tokenizer::Impl::load_flags(const ModelFile& file) {
@@ -147,7 +149,8 @@ Status Tokenizer::Impl::load_space_prefix(const ModelFile& file) {
     space_prefix = SpacePrefix::kAlways;
   } else if (!mode.value().empty()) {
     return fail(ErrorCode::kBadValue, "one of always, missing and first is needed")
-        .about(kSpacePrefixKey);
+        .about(kSpacePrefixKey)
+        .at(file.place_of(kSpacePrefixKey));
   } else if (prefix.value() && (kind == Kind::kSentencePiece || kind == Kind::kUnigram)) {
     space_prefix = SpacePrefix::kAlways;  // BPE keeps text as it is, WordPiece does without
   }
@@ -168,7 +171,8 @@ Status Tokenizer::Impl::load_normalizer(const ModelFile& file) {
   word_rules.as_hugging_face = normalizer.value() == "bert";
   if (normalize || word_rules.as_hugging_face || normalizer.value().empty()) return {};
   return fail(ErrorCode::kUnsupported, "this build has no such normalizer, only nfc and bert")
-      .about(normalizer.value());
+      .about(normalizer.value())
+      .at(file.place_of(kNormalizerKey));
 }
 
 Status Tokenizer::Impl::check_ids() const {
@@ -214,7 +218,8 @@ Status Tokenizer::Impl::load_trimming(const ModelFile& file) {
     MetaValue value;
     if (!file.find(key, value)) continue;
     trims_unicode = true;
-    if (value.type != MetaType::kArray || value.array.type != MetaType::kU32) {
+    if (value.type != MetaType::kArray ||  // mutants: the array of what is none has another type
+        value.array.type != MetaType::kU32) {
       return fail(ErrorCode::kBadType, "an array of u32 is needed")
           .about(key)
           .at(value.file_offset);
@@ -266,19 +271,13 @@ Status Tokenizer::Impl::load_byte_tokens() {
   u32 n_missing = 0;
   for (const u32 token : byte_tokens) n_missing += token == kNoToken ? 1 : 0;
   has_all_bytes = n_missing == 0;
-  if (kind == Kind::kSentencePiece && !has_all_bytes) {
-    // All bytes, or none and a token for what can not be spelled.
-    if (n_missing != 256) {
-      return fail(ErrorCode::kMissing,
-                  "the vocabulary has byte tokens, but not for every byte; missing")
-          .about(kTokensKey)
-          .with(n_missing);
-    }
-    if (vocab.unknown() == kNoToken) {
-      return fail(ErrorCode::kMissing,
-                  "the vocabulary has neither byte tokens nor an unknown token")
-          .about(kTokensKey);
-    }
+  // All bytes, or none: then what can not be spelled is the unknown token, which is token 0 where
+  // the file names no other (set_default_ids).
+  if (kind == Kind::kSentencePiece && !has_all_bytes && n_missing != 256) {
+    return fail(ErrorCode::kMissing,
+                "the vocabulary has byte tokens, but not for every byte; missing")
+        .about(kTokensKey)
+        .with(n_missing);
   }
   return {};
 }

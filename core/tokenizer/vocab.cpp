@@ -111,7 +111,8 @@ Status Vocab::insert(u32 id, Str piece) {
       slots_[slot] = {hash, id + 1};
       return {};
     }
-    if (at.hash == hash && this->piece(at.id_plus_one - 1) == piece) {
+    if (at.hash == hash &&  // mutants: equal pieces have equal hashes
+        this->piece(at.id_plus_one - 1) == piece) {
       return fail(ErrorCode::kDuplicate, "the vocabulary has this piece twice; the second id is")
           .about(piece)
           .with(id);
@@ -248,23 +249,20 @@ void Vocab::mark_special_spellings() {
   const auto mark = [&](u32 id, u8 bits) {
     if (id != kNoToken) marks_[id] |= bits;
   };
-  const auto has_end = [&](Str spelling) {
-    const u32 id = find(spelling);
-    return id != kNoToken && ends_generation(id);
-  };
+  const auto has = [&](Str spelling) { return find(spelling) != kNoToken; };
   for (const Str spelling : kEndSpellings) mark(find(spelling), kForcedControl | kEndsGeneration);
   for (const Str spelling : kControlSpellings) mark(find(spelling), kForcedControl);
   mark(eos_, kEndsGeneration);
   for (const u32 id : more_ends_) mark(id, kEndsGeneration);
   // Where messages have channels, <|end|> ends one message and <|return|> or <|call|> the answer.
-  const bool has_call = has_end("<|call|>") || has_end("<|calls|>");
+  const bool has_call = has("<|call|>") || has("<|calls|>");
   const u32 message_end = find("<|end|>");
-  if (message_end != kNoToken && has_call && (has_end("<|return|>") || has_end("<|flush|>"))) {
+  if (message_end != kNoToken && has_call && (has("<|return|>") || has("<|flush|>"))) {
     marks_[message_end] &= static_cast<u8>(~kEndsGeneration);
   }
   // Gemma 4 and relatives have </s> in the vocabulary as the HTML tag.
   const u32 strike = find("</s>");
-  if (strike != kNoToken && has_end("<|tool_response>")) {
+  if (strike != kNoToken && has("<|tool_response>")) {
     marks_[strike] &= static_cast<u8>(~(kEndsGeneration | kForcedControl));
   }
 }

@@ -6,6 +6,7 @@ A dialog is a sequence of steps, each looking only at what came after the one be
   ("type", TEXT)    a line on the serial port, and Enter
   ("keys", TEXT)    the same on the keyboard
   ("unplug",)       the USB disk is taken out
+  ("sleep", S)      so many seconds pass
   ("exit", CODE)    the machine ends by itself with this code
 """
 
@@ -16,6 +17,8 @@ PROMPT = "banana"
 ANSWER = r"^\[stats\] tokens=[1-9]\d* "
 DIGEST = r"^\[digest\] (?P<digest>[0-9a-f]{64})$"
 READY = r"^OK: REPL ready \(/help\)$"
+PROMPT_SHOWN = r"^You: "
+NOTICED_S = 4  # the firmware looks for disks that are gone every second
 NO_MODEL = r"^OK: REPL ready \(no model\)\. Type /help$"
 
 Step = Tuple  # (kind, argument)
@@ -37,7 +40,7 @@ class Row:
     name: str
     what: str
     dialog: Dialog = CHAT
-    content: str = "tiny"      # tiny, none, two-volumes, too-large, cut-off, slow (boot_matrix.py, Contents)
+    content: str = "tiny"      # tiny, folder, none, two-volumes, second-only, too-large, cut-off, slow (boot_matrix.py, Contents)
     disk: str = "virtio"
     memory: str = "1G"
     cpu: str = "max"
@@ -60,6 +63,7 @@ class Row:
 
 SMM = "q35,smm=on"
 SECURE_FLASH = ("-global", "driver=cfi.pflash01,property=secure,value=on")
+USB_KEYBOARD = ("-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0")
 FIRMWARE = {
     "2M": "/usr/share/OVMF/OVMF_CODE.fd",
     "secboot": "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
@@ -89,6 +93,10 @@ ROWS = (
     Row("cores-4-qemu64", "four cores without AVX", n_core=4, cpu="qemu64"),
     Row("no-keyboard", "no keyboard controller: typed on the serial port", machine="q35,i8042=off"),
     Row("no-serial", "no serial port: typed on the keyboard", serial_port=False, dialog=CHAT_BY_KEYBOARD),
+    Row("usb-keyboard", "no keyboard but one on USB, no serial port", machine="q35,i8042=off", serial_port=False, extra=USB_KEYBOARD,
+        dialog=CHAT_BY_KEYBOARD),
+    Row("screen-640", "a screen of 640 x 480", vga="none", extra=("-device", "VGA,xres=640,yres=480")),
+    Row("screen-4k", "a screen of 3840 x 2160", vga="none", extra=("-device", "VGA,xres=3840,yres=2160,vgamem_mb=64")),
     Row("no-gop", "no graphics card", vga="none", is_short=True),
     Row("no-gop-no-keyboard", "serial port only", vga="none", machine="q35,i8042=off"),
     Row("read-only-disk", "write-protected USB stick", disk="usb", drive_options="readonly=on"),
@@ -105,9 +113,12 @@ ROWS = (
     Row("read-error-once", "one read of the model fails once: it is tried again", fault="once"),
     Row("read-error-always", "a sector of the model is never read", fault="always", dialog=refused(r"\[io\]$"), is_short=True),
     Row("unplugged-idle", "the stick is taken out while nothing is read: the chat goes on", disk="usb",
-        dialog=(("wait", READY), *ASK, ("unplug",), ("type", "/reset"), *ASK, ("type", "/models"), ("wait", r"^  summary: total="), *SHUT_DOWN)),
-    # Once the disk is gone, each read takes this firmware 10 to 50 s; the application tries smaller ones before it gives up.
-    Row("unplugged-loading", "the stick is taken out while the model loads", disk="usb", content="slow", least_timeout_s=420,
+        dialog=(("wait", READY), *ASK, ("wait", PROMPT_SHOWN), ("unplug",), ("sleep", NOTICED_S), ("type", "/reset"), *ASK, ("type", "/models"), ("wait", r"^  summary: total="), *SHUT_DOWN)),
+    Row("unplugged-folder", "the same with a stick that keeps its state in a folder", disk="usb", content="folder",
+        dialog=(("wait", READY), ("type", "/save here"), ("wait", r"^OK: from here on conversations are kept"), ("type", "/reset"), *ASK,
+                ("wait", PROMPT_SHOWN), ("unplug",), ("sleep", NOTICED_S), ("type", "/reset"), *ASK, *SHUT_DOWN)),
+    # Once the disk is gone, this firmware takes 50 s to give up the first read, and 10 s for the next.
+    Row("unplugged-loading", "the stick is taken out while the model loads", disk="usb", content="slow", least_timeout_s=240,
         drive_options="snapshot=on,cache=unsafe,throttling.bps-read=6000000",
         dialog=(("wait", r"Loading +[1-9]"), ("unplug",), *refused(r"\[io\]$"))),
 )

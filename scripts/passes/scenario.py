@@ -13,7 +13,7 @@ from typing import List, Optional
 from passes.markers import SerialLog
 from passes.voice import PassFailed
 from qemu_accel import choose_accelerator
-from qemu_chat import VVFAT_LIMIT
+from qemu_chat import fill_boot_folder
 from qemu_machine import Machine, MachineError, MachineOptions
 
 ACCELERATORS = ("auto", "kvm", "tcg", "none", "whpx")
@@ -54,18 +54,17 @@ def script_lines(scenario: Scenario) -> List[str]:
     return [*SCRIPT, *(POLICY_SCRIPT if scenario.has_policy else ()), LAST_LINE]
 
 
+def text_file(lines: List[str]) -> bytes:
+    return "".join(line + "\r\n" for line in lines).encode("utf-8")
+
+
 def fill_volume(root: Path, scenario: Scenario):
-    """What the machine boots from."""
-    if scenario.model and scenario.model.stat().st_size > VVFAT_LIMIT:
-        raise PassFailed(f"{scenario.model.name} is larger than the {VVFAT_LIMIT // 10**6} MB that the volume of this pass holds; "
-                         "take a smaller quantization, or --tiny-model")
-    (root / "EFI" / "BOOT").mkdir(parents=True)
-    (root / "EFI" / "BOOT" / "BOOTX64.EFI").symlink_to(scenario.efi.resolve())
-    (root / "models").mkdir()
-    if scenario.model:
-        (root / "models" / scenario.model.name).symlink_to(scenario.model.resolve())
-    for name, lines in (("repl.cfg", config_lines(scenario)), ("llmk-autorun.txt", script_lines(scenario))):
-        (root / name).write_bytes("".join(line + "\r\n" for line in lines).encode("utf-8"))
+    """What the machine boots from. Errors: PassFailed."""
+    files = {"repl.cfg": text_file(config_lines(scenario)), "llmk-autorun.txt": text_file(script_lines(scenario))}
+    try:
+        fill_boot_folder(root, scenario.efi, [scenario.model] if scenario.model else [], files)
+    except MachineError as error:
+        raise PassFailed(str(error)) from error
 
 
 def run_scenario(scenario: Scenario) -> SerialLog:

@@ -10,7 +10,6 @@ Exit codes: 0 all steps passed, 1 one did not, 2 usage.
 import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 from passes.build import make
 from passes.preflight import is_ready, preflight

@@ -26,6 +26,8 @@ struct FaultyFile {
   bool always_empty = false;
   bool gives_too_much = false;
   bool fails_until_reopened = false;
+  u64 failure_us = 0;  // how long a failure takes
+  u64* clock_us = nullptr;
   u32 n_read = 0;
   bool closed = false;
 
@@ -49,6 +51,7 @@ struct FaultyFile {
     if (n_failure_left > 0) --n_failure_left;
     if (fails || fails_until_reopened) {
       position += 3;  // a failed read may leave the pointer anywhere
+      if (clock_us != nullptr) *clock_us += failure_us;
       return EFI_DEVICE_ERROR;
     }
     if (gives_too_much) {
@@ -75,6 +78,8 @@ class FaultyOpener final : public efi::FileOpener {
     file->fails_until_reopened = false;
     return &file->interface;
   }
+  u64 now_us() override { return clock_us; }
+  u64 clock_us = 0;
   FaultyFile* file = nullptr;
   u32 n_opened = 0;
 };
@@ -85,6 +90,7 @@ constinit FaultyOpener g_opener;
 void attach(FaultyFile& file) {
   g_opener.file = &file;
   g_opener.n_opened = 0;
+  file.clock_us = &g_opener.clock_us;
   g_source.attach(&file.interface, kFakeSize, "fake.gguf", g_opener);
 }
 
@@ -172,6 +178,28 @@ TEST_CASE("passing errors are survived, lasting ones end", "[efi][files]") {
   CHECK(status.error().subject_text() == "fake.gguf");
   CHECK(lasting.n_read < 20);
   g_source.detach();
+}
+
+TEST_CASE("a failure that took the firmware long is not repeated at every size", "[efi][files]") {
+  FaultyFile gone;  // as a stick that was taken out: each read costs its time-outs
+  gone.fails_always = true;
+  gone.failure_us = FileSource::kSlowUs;
+  const Status status = read_all(gone);
+  REQUIRE(!status.ok());
+  CHECK(status.error().code == ErrorCode::kIo);
+  CHECK(gone.n_read == 2);  // as it was asked first, and the smallest
+
+  FaultyFile quick;
+  quick.fails_always = true;
+  quick.failure_us = FileSource::kSlowUs - 1;
+  REQUIRE(!read_all(quick).ok());
+  CHECK(quick.n_read > 6);
+
+  FaultyFile large;  // a driver that runs into its time-out above some size
+  large.largest_read = 300'000;
+  large.failure_us = FileSource::kSlowUs;
+  CHECK(read_all(large).ok());
+  CHECK(g_source.chunk() >= FileSource::kSmallestChunk);
 }
 
 TEST_CASE("a file that fails until it is opened again is opened again", "[efi][files]") {

@@ -172,3 +172,30 @@ TEST_CASE("a flood of keys is cut, not wrapped", "[efi][keys]") {
   while (keys.pop().key != Key::kNone) ++n;
   CHECK(n == 4096);
 }
+
+TEST_CASE("a character of a keymap is never taken for UTF-8", "[efi][keys]") {
+  KeyDecoder& keys = fresh_keys();
+  keys.feed_character(0xC3);
+  keys.feed_character(0xA9);
+  CHECK(next_is_char(keys, 0xC3));
+  CHECK(next_is_char(keys, 0xA9));
+  keys.feed_stroke(0, 0xE4, 0);
+  keys.feed_character(0x20AC);
+  CHECK(next_is_char(keys, 0xE4));
+  CHECK(next_is_char(keys, 0x20AC));
+  CHECK(is_empty(keys));
+}
+
+TEST_CASE("keys of one kind are taken out of the middle", "[efi][keys]") {
+  KeyDecoder& keys = fresh_keys();
+  const auto is_page = [](const KeyEvent& event) { return event.key == Key::kPageUp; };
+  type_strokes(keys, "a");
+  CHECK(keys.pop_first(is_page).key == Key::kNone);
+  keys.feed_stroke(9, 0, 0);
+  type_strokes(keys, "b");
+  CHECK(keys.pop_first(is_page).key == Key::kPageUp);
+  CHECK(keys.pop_first(is_page).key == Key::kNone);
+  CHECK(next_is_char(keys, 'a'));
+  CHECK(next_is_char(keys, 'b'));
+  CHECK(is_empty(keys));
+}

@@ -354,3 +354,29 @@ TEST_CASE("repl: a quiet start keeps the lines that scripts read", "[chat]") {
   CHECK(m.console.has_line("OK: Model loaded: tiny.gguf "));
   CHECK(m.console.has_line("OK: REPL ready (/help)\n"));
 }
+
+TEST_CASE("repl: the status bar is told what goes on, and how full the context is", "[chat]") {
+  QuickMachine m;
+  m.console.type("hi\n/reset\n/exit\n");
+  m.run();
+  CHECK(m.console.activities() == "l.ra.");
+  CHECK(m.console.has_model());
+  CHECK(m.console.has_rate());
+  CHECK(m.console.n_ctx() == kTinyContext);
+  CHECK(m.console.n_ctx_used() > 0);
+}
+
+TEST_CASE("repl: Tab completes what /show, /preset and the choices of a setting take", "[chat]") {
+  QuickMachine m;
+  m.console.type("/preset cre");
+  m.console.press(Key::kTab);
+  m.console.type("\n/show lic");
+  m.console.press(Key::kTab);
+  m.console.type("\n/set theme con");
+  m.console.press(Key::kTab);
+  m.console.type("\n/exit\n");
+  m.run();
+  CHECK(m.console.has_line("OK: creative: "));
+  CHECK(m.console.has_line("The file of the model does not say"));
+  CHECK(m.console.has_line("OK: theme = contrast, at once\n"));
+}

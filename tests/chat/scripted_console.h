@@ -65,6 +65,23 @@ class ScriptedConsole final : public Console {
   KeyEvent poll_key() override { return next_key_ < n_key_ ? keys_[next_key_++] : KeyEvent{}; }
   KeyEvent wait_key() override { return poll_key(); }
   [[nodiscard]] u32 n_column() const override { return n_column_; }
+  // Keeps what the status bar was told last, and the first letters of its activities in order: "l"
+  // loading, "r" reading, "a" answering, "." waiting; the same one after the other counts once.
+  void show_status(const ConsoleStatus& status) override {
+    const char letter = status.activity.empty() ? '.' : status.activity[0];
+    if (n_activity_ == 0 || activities_[n_activity_ - 1] != letter) {
+      if (n_activity_ < sizeof(activities_)) activities_[n_activity_++] = letter;
+    }
+    n_ctx_used_ = status.n_ctx_used;
+    n_ctx_ = status.n_ctx;
+    has_rate_ = status.tok_s > 0;
+    has_model_ = !status.model.empty();
+  }
+  [[nodiscard]] Str activities() const { return {activities_, n_activity_}; }
+  [[nodiscard]] u32 n_ctx_used() const { return n_ctx_used_; }
+  [[nodiscard]] u32 n_ctx() const { return n_ctx_; }
+  [[nodiscard]] bool has_rate() const { return has_rate_; }
+  [[nodiscard]] bool has_model() const { return has_model_; }
   bool take_interrupt() override { return interrupt_in_ >= 0 && interrupt_in_-- == 0; }
 
   // The screen
@@ -128,6 +145,12 @@ class ScriptedConsole final : public Console {
   usize n_key_ = 0;
   usize next_key_ = 0;
   i64 interrupt_in_ = -1;
+  char activities_[64] = {};
+  usize n_activity_ = 0;
+  u32 n_ctx_used_ = 0;
+  u32 n_ctx_ = 0;
+  bool has_rate_ = false;
+  bool has_model_ = false;
   char output_[kMaxOutput];
   usize n_output_ = 0;
   u32 cells_[kMaxRows][kMaxColumns];

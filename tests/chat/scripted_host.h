@@ -130,6 +130,7 @@ class ScriptedHost final : public ReplHost {
   Str version() override { return "1.2.3 (test)"; }
   Str host_name() override { return "test"; }
   Str model_places() override { return "/ and /models of every volume"; }
+  SlotFiles* state() override { return state_; }
 
   Result<Str> export_file(Str name, Span<const u8> bytes) override {
     if (exports_.empty()) return fail(ErrorCode::kReadOnly, "this host keeps no files").about(name);
@@ -154,6 +155,7 @@ class ScriptedHost final : public ReplHost {
   [[nodiscard]] u32 n_settings() const { return n_settings_; }
   [[nodiscard]] u32 n_measured_model() const { return n_measured_model_; }
   [[nodiscard]] u32 n_measured_config() const { return n_measured_config_; }
+  void set_state(SlotFiles& files) { state_ = &files; }
   void set_config(Str text) { config_ = {"repl.cfg", text}; }
   void set_script(Str text) { script_ = {"llmk-autorun.txt", text}; }
   void set_overrides(Span<const SettingOverride> overrides) { overrides_ = overrides; }
@@ -169,6 +171,7 @@ class ScriptedHost final : public ReplHost {
   Span<const SettingOverride> overrides_;
   Span<u8> exports_;
   Str exported_;
+  SlotFiles* state_ = nullptr;
   u32 n_settings_ = 0;
   u32 n_measured_model_ = 0;
   u32 n_measured_config_ = 0;

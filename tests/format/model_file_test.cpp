@@ -82,6 +82,17 @@ bool fails_with(const Result<T>& result, ErrorCode code, Str subject) {
 
 }  // namespace
 
+TEST_CASE("model file: formats and types have names and sizes", "[format]") {
+  CHECK(file_format_name(FileFormat::kGguf) == "GGUF");
+  CHECK(file_format_name(FileFormat::kSlm) == "SLM1");
+  CHECK(file_format_name(FileFormat::kLlama2c) == "llama2.c");
+  constexpr u32 kBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+  for (u32 id = 0; id < kMetaTypeCount; ++id)
+    CHECK(meta_type_bytes(static_cast<MetaType>(id)) == kBytes[id]);
+  CHECK(meta_type_name(MetaType::kF64) == "f64");
+  CHECK(meta_type_name(static_cast<MetaType>(kMetaTypeCount)) == "unknown");
+}
+
 TEST_CASE("model file: header and counts", "[format]") {
   for (u32 version = 2; version <= 3; ++version) {
     Opened opened(write_good_file(version));

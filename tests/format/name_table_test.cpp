@@ -81,19 +81,20 @@ TEST_CASE("name table reports the second of two equal names", "[format]") {
 }
 
 TEST_CASE("name table tells names with equal hashes apart", "[format]") {
-  // Three pairs that collide in FNV-1a of 32 bits.
-  const Str names[] = {"costarring", "declinate", "altarage", "liquid", "macallums", "zinke"};
+  // Four pairs that collide in FNV-1a of 32 bits; of the last two, one is the start of the other.
+  const Str names[] = {"costarring", "declinate", "altarage", "liquid",
+                       "macallums",  "zinke",     "aywybmkg", "a"};
   GgufBuilder b{Span<u8>(g_names)};
   Arena arena{Span<u8>(g_arena)};
-  Result<NameTable> table = NameTable::create(arena, 6, "names");
+  Result<NameTable> table = NameTable::create(arena, 8, "names");
   REQUIRE(table.ok());
-  for (u32 i = 0; i < 6; ++i) {
+  for (u32 i = 0; i < 8; ++i) {
     table.value().set(i, static_cast<u32>(b.size()), names[i]);
     b.text(names[i]);
   }
   table.value().set_end(static_cast<u32>(b.size()));
   REQUIRE(table.value().sort(b.bytes()).ok());
-  for (u32 i = 0; i < 6; ++i) {
+  for (u32 i = 0; i < 8; ++i) {
     u32 index = 99;
     CHECK(table.value().find(names[i], index));
     CHECK(index == i);

@@ -90,6 +90,7 @@ TEST_CASE("names of parts", "[format][split]") {
                           "m-00003-of-00002.gguf",
                           "m-0001-of-00002.gguf",
                           "m-00001-of-0000a.gguf",
+                          "m-0000a-of-00002.gguf",
                           "m-00001-on-00002.gguf",
                           "m_00001-of-00002.gguf",
                           "m-00001-of-00002_gguf"};

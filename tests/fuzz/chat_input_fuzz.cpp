@@ -1,9 +1,10 @@
-// What a person or a file on the stick can feed the chat: repl.cfg, and keys to the line editor
-// with its painter.
+// What a person or a file on the stick can feed the chat: repl.cfg, a text file for /read, and keys
+// to the line editor with its painter.
 #include "core/base/utf8.h"
 #include "core/chat/commands.h"
 #include "core/chat/line_painter.h"
 #include "core/chat/settings.h"
+#include "core/chat/text_file.h"
 
 namespace {
 
@@ -40,6 +41,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settings.reset();
   (void)settings.read_config(text, nullptr);
   (void)nearest_setting(text);
+  (void)why_retired(text);
+  static char decoded[1 << 20];
+  if (text_capacity(size) <= sizeof(decoded)) {
+    const Result<Str> as_text = decode_text({data, size}, decoded);
+    if (as_text.ok()) LBM_CHECK(is_valid_utf8(as_text.value()));
+  }
   const InputLine input = parse_input(text);
   (void)find_command(input.name);
   (void)nearest_command(input.name);

@@ -133,6 +133,91 @@ class Convert(Folder):
         self.assertEqual(len(set(digests)), 1)
 
 
+class SentencePiece(Folder):
+    """tokenizer.model in the place of tokenizer.json."""
+
+    def setUp(self):
+        super().setUp()
+        hf.write_model(self.path("model"), "llama")
+        hf.use_sentencepiece(self.path("model"))
+
+    def write_pieces(self, content):
+        with open(self.path("model/tokenizer.model"), "wb") as file:
+            file.write(content)
+
+    def convert(self):
+        lbm("convert", self.path("model"), self.path("out.gguf"))
+        return Gguf(self.path("out.gguf")).metadata
+
+    def test_vocabulary(self):
+        meta = self.convert()
+        pieces = hf.sentencepiece_pieces()
+        self.assertEqual(meta["tokenizer.ggml.model"], "llama")
+        self.assertEqual(len(meta["tokenizer.ggml.tokens"]), hf.N_VOCAB)
+        self.assertEqual(meta["tokenizer.ggml.tokens"][:len(pieces)], [text for text, _, _ in pieces])
+        # Those that tokenizer_config.json names, too, have no score of their own.
+        self.assertEqual(meta["tokenizer.ggml.scores"][:len(pieces)], [-1000.0] * 3 + [score for _, score, _ in pieces[3:]])
+        kinds = meta["tokenizer.ggml.token_type"]
+        # As for llama.cpp, a token that tokenizer_config.json calls special is one, the unknown one as well.
+        self.assertEqual(kinds[:4], [hf.CONTROL] * 3 + [hf.BYTE])
+        # What a user defined is a piece like others; what tokenizer_config.json adds is found in all text.
+        self.assertEqual(kinds[len(pieces) - 1], hf.NORMAL)
+        self.assertEqual((meta["tokenizer.ggml.tokens"][280], kinds[280]), ("<|end|>", hf.CONTROL))
+        self.assertEqual((meta["tokenizer.ggml.tokens"][281], kinds[281]), (" two words", hf.USER_DEFINED))
+        self.assertEqual((meta["tokenizer.ggml.tokens"][287], kinds[287]), ("[PAD287]", 5))
+        self.assertEqual([meta[f"tokenizer.ggml.{name}_token_id"] for name in ("unknown", "bos", "eos")], [0, 1, 2])
+        self.assertEqual((meta["tokenizer.ggml.add_bos_token"], meta["tokenizer.ggml.add_eos_token"]), (True, False))
+        self.assertEqual(meta["tokenizer.chat_template"], "{{ messages }}")
+
+    def test_text_is_cut_by_the_ranks_of_merges(self):
+        self.convert()
+        names = {text: i for i, (text, _, _) in enumerate(hf.sentencepiece_pieces())}
+        cases = {"the": ["\u2581the"], "then": ["\u2581the", "n"], "t": ["\u2581t"], "tin": ["\u2581t", "in"],
+                 "the the": ["\u2581the", "\u2581the"], "thé": ["\u2581t", "h", "<0xC3>", "<0xA9>"]}
+        for text, pieces in cases.items():
+            with self.subTest(text):
+                self.assertEqual(lbm_json("tokenize", "-m", self.path("out.gguf"), stdin=text), [names[piece] for piece in pieces])
+
+    def test_a_template_of_its_own_goes_first(self):
+        with open(self.path("model/chat_template.jinja"), "w", encoding="utf-8") as file:
+            file.write("own")
+        self.assertEqual(self.convert()["tokenizer.chat_template"], "own")
+
+    def test_it_runs(self):
+        self.convert()
+        digest = lbm_json("digest", "-m", self.path("out.gguf"), "--tokens", "1,261,262", "--json")
+        self.assertEqual(len(digest["digest"]), 64)
+
+    def test_damage_is_named(self):
+        good = hf.sentencepiece_model()
+        cases = {"truncated": good[:-1], "bad_value": b"", "bad_type": hf.field(1, 5),
+                 "numeric": hf.field(1, hf.field(1, "a") + hf.field(2, float("nan")))}
+        for word, content in cases.items():
+            with self.subTest(word):
+                self.write_pieces(content)
+                _, message = lbm("convert", self.path("model"), self.path("out.gguf"), code=MODEL)
+                self.assertIn("tokenizer.model", message)
+                self.assertIn(f"[{word}]", message)
+                self.assert_nothing_written()
+
+    def test_ids_that_are_none(self):
+        path = self.path("model/tokenizer_config.json")
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        for key in ("", "-1", "1.5", "1e3", "12345678901234567890"):
+            with self.subTest(key):
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump({**config, "added_tokens_decoder": {key: {"content": "x"}}}, file)
+                _, message = lbm("convert", self.path("model"), self.path("out.gguf"), code=MODEL)
+                self.assertIn("added_tokens_decoder: a key is no id [bad_value]", message)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        with open(self.path("model/added_tokens.json"), "w", encoding="utf-8") as file:
+            json.dump({"<x>": -1}, file)
+        _, message = lbm("convert", self.path("model"), self.path("out.gguf"), code=MODEL)
+        self.assertIn("added_tokens.json: an id is no number [bad_value]", message)
+
+
 class ConvertRefuses(Folder):
     def refused(self, *words, code=MODEL):
         _, message = lbm("convert", self.path("model"), self.path("out.gguf"), code=code)

@@ -309,6 +309,46 @@ class Chat(unittest.TestCase):
         self.assertEqual(termios.tcgetattr(terminal)[3], before[3])
         os.close(terminal)
 
+    def test_esc_keeps_the_answer_so_far_and_what_was_typed_meanwhile(self):
+        model = self.any_model()
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(LBM, [LBM, "chat", "-m", model, "--temp", "0", "-n", "0"], {**ENVIRONMENT, "TERM": "xterm"})
+        seen = b""
+
+        def read_until(text, start=0, timeout_s=60):
+            nonlocal seen
+            end = time.monotonic() + timeout_s
+            while text not in seen[start:] and time.monotonic() < end:
+                if select.select([terminal], [], [], 0.2)[0]:
+                    seen += os.read(terminal, 65536)
+            self.assertIn(text, seen[start:])
+            return len(seen)
+
+        read_until(b"You: ")
+        os.write(terminal, b"Tell me a long story about a king.\r")
+        answered = read_until(b"AI: ")
+        while len(seen) < answered + 40 and select.select([terminal], [], [], 10)[0]:  # some of the answer
+            seen += os.read(terminal, 65536)
+        os.write(terminal, b"/show mess")
+        time.sleep(0.1)
+        os.write(terminal, b"\x1b")
+        while b"(stopped)" not in seen and b"[stats]" not in seen and select.select([terminal], [], [], 10)[0]:
+            seen += os.read(terminal, 65536)
+        if b"(stopped)" not in seen:
+            os.write(terminal, b"\x15/exit\r")
+            os.waitpid(pid, 0)
+            os.close(terminal)
+            self.skipTest("the model's answer was too short to be stopped")
+        stopped = len(seen)
+        os.write(terminal, b"ages\r")
+        read_until(b"1. You: Tell me a long", stopped - 200)
+        read_until(b" (stopped)\r\n", stopped)
+        os.write(terminal, b"/exit\r")
+        _, status = os.waitpid(pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), OK, seen[-500:])
+        os.close(terminal)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -87,6 +87,17 @@ TEST_CASE("clif: the largest numbers that are taken", "[tools]") {
   CHECK(refused.error().subject_text() == "vocabSize");
 }
 
+TEST_CASE("clif: a header that is cut off", "[tools]") {
+  std::vector<u8> bytes = clif_bytes(0);
+  bytes.pop_back();
+  MemorySource source(bytes);
+  const Result<cli::ClifHeader> header = cli::read_clif(source);
+  REQUIRE(!header.ok());
+  CHECK(header.error().code == ErrorCode::kTruncated);
+  CHECK(header.error().value == 63);
+  CHECK(header.error().limit == 64);
+}
+
 TEST_CASE("clif: a source that can not be read", "[tools]") {
   FailingSource source(clif_bytes(0), 10);
   const Result<cli::ClifHeader> header = cli::read_clif(source);

@@ -1,6 +1,7 @@
 #include "tests/hosted/hostile_corpus.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -36,7 +37,8 @@ std::vector<HostileFile> read_rows(const std::string& index) {
     for (std::string* field : {&row.id, &row.name, &row.error, &row.stage, &offset, &row.source}) {
       std::getline(fields, *field, '\t');
     }
-    if (offset != "-") row.offset = std::stoull(offset);
+    row.is_recorded = offset != "?";
+    if (std::isdigit(static_cast<unsigned char>(offset[0])) != 0) row.offset = std::stoull(offset);
     rows.push_back(row);
   }
   return rows;
@@ -57,6 +59,8 @@ std::vector<HostileFile> load_corpus() {
 }  // namespace
 
 std::string HostileFile::path() const { return folder() + "/" + name; }
+
+u64 HostileFile::n_byte() const { return std::filesystem::file_size(path()); }
 
 std::vector<u8> HostileFile::bytes() const { return read_bytes(path()); }
 

@@ -15,9 +15,11 @@ struct HostileFile {
   std::string error;              // "limit"; "ok" for an accepted one
   std::string stage;              // who refuses (tests/hostile/replay.h); "ok"
   std::string source;             // the public report of such a file, or "-"
-  u64 offset = Error::kNoOffset;  // that the error must name, where it is fixed
+  u64 offset = Error::kNoOffset;  // that the error must name; kNoOffset: it must name none
+  bool is_recorded = true;        // false while nobody has said what the offset has to be
 
   [[nodiscard]] std::vector<u8> bytes() const;
+  [[nodiscard]] u64 n_byte() const;
   [[nodiscard]] std::string path() const;
   // "gguf": what the file claims to be.
   [[nodiscard]] std::string kind() const { return name.substr(name.rfind('.') + 1); }

@@ -2,6 +2,8 @@
 // device that fails at any access. Every such load ends with that error and leaves nothing behind.
 #include <algorithm>
 
+#include "core/model/config.h"
+#include "core/model/weights.h"
 #include "tests/hosted/hostile_corpus.h"
 #include "tests/hostile/replay.h"
 #include "tests/test.h"
@@ -108,5 +110,32 @@ TEST_CASE("memory that ends at any allocation of a load ends it with that error"
       REQUIRE(n_byte <= memory.size());
     }
     CHECK(n_failed > 5);
+  }
+}
+
+TEST_CASE("memory that ends while the weights are planned is an error that takes nothing",
+          "[hostile][model]") {
+  if (!hostile_corpus_is_there()) return;
+  std::vector<u8> tables(static_cast<usize>(4 * kMiB));
+  std::vector<u8> memory(static_cast<usize>(4 * kMiB));
+  for (const char* const name : {"G00-base.gguf", "M00-mixtral.gguf", "M00-qwen35.gguf"}) {
+    INFO(name);
+    HostileSource source(hostile_file(name));
+    Arena arena{Span<u8>(tables.data(), tables.size())};
+    const Result<ModelFile> file = ModelFile::open(source, arena);
+    REQUIRE(file.ok());
+    const Result<ModelConfig> config = read_config(file.value());
+    REQUIRE(config.ok());
+    u32 n_failed = 0;
+    for (usize n_byte = 0;; ++n_failed) {
+      REQUIRE(n_byte <= memory.size());
+      Arena some{Span<u8>(memory.data(), n_byte)};
+      const Result<WeightPlan> plan = plan_weights(file.value(), config.value(), some);
+      if (plan.ok()) break;
+      REQUIRE(plan.error().code == ErrorCode::kOutOfMemory);
+      n_byte += static_cast<usize>(
+          std::max<u64>(plan.error().value - std::min(plan.error().limit, plan.error().value), 1));
+    }
+    CHECK(n_failed >= 3);
   }
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
 
 #include "core/format/model_file.h"
 #include "tests/hosted/hostile_corpus.h"
@@ -37,7 +38,7 @@ void check_outcome(const HostileFile& row, const ReplayOutcome& outcome) {
   INFO(describe(outcome.error));
   CHECK(text_of(outcome.stage) == row.stage);
   CHECK(text_of(error_code_name(outcome.error.code)) == row.error);
-  if (row.offset != Error::kNoOffset) CHECK(outcome.error.offset == row.offset);
+  if (row.is_recorded) CHECK(outcome.error.offset == row.offset);
   // I5: a code, a reason, and a place or a subject wherever there is one.
   if (row.stage != "ok") CHECK(outcome.error.what[0] != '\0');
 }
@@ -76,25 +77,37 @@ TEST_CASE("hostile files are refused as the index says, whatever the size of the
     WARN("slower than 20 ms + 50 ns a byte: " << slowest << ", " << worst << " of it");
 }
 
-TEST_CASE("a container is refused within 64 KiB and twice its size (I2)", "[hostile]") {
-  if (!hostile_corpus_is_there()) return;
-  std::vector<u8> memory;
+TEST_CASE("offsets that are not recorded yet, for generate.py --record", "[.offsets]") {
+  std::vector<u8> memory(static_cast<usize>(64 * kMiB));
   for (const HostileFile& row : hostile_corpus()) {
-    if (!row.is_model() || row.stage != "open") continue;
+    if (row.is_recorded || !lbm::test::can_replay(Str(row.name.c_str()))) continue;
+    Arena arena{Span<u8>(memory.data(), memory.size())};
+    HostileSource source(row);
+    const Error error = replay(Str(row.name.c_str()), source, arena).error;
+    const bool has_place = error.offset != Error::kNoOffset;
+    std::cout << "offset of " << row.name << ": "
+              << (has_place ? std::to_string(error.offset) : "none") << "\n# " << describe(error)
+              << '\n';
+  }
+}
+
+TEST_CASE("a file is refused within 64 KiB and twice its size, by whatever stage (I2)",
+          "[hostile]") {
+  if (!hostile_corpus_is_there()) return;
+  std::vector<u8> memory(static_cast<usize>(256 * kMiB));
+  for (const HostileFile& row : hostile_corpus()) {
+    if (!row.is_model() || !row.is_replayed() || row.stage == "ok") continue;
+    // Numbers are looked at in the weights, when all else was accepted and the model has its place.
+    if (row.stage == "weights" && row.error == "numeric") continue;
     INFO(row.name);
     HostileSource source(row);
     {  // what lies beside it counts as a part of it
-      Arena arena;
-      memory.resize(static_cast<usize>(64 * kMiB));
-      arena.add_range({memory.data(), memory.size()});
-      REQUIRE(!ModelFile::open(source, arena).ok());
+      Arena arena{Span<u8>(memory.data(), memory.size())};
+      REQUIRE(replay(Str(row.name.c_str()), source, arena).error.code != ErrorCode::kOk);
     }
     const usize n_memory = memory_bound(static_cast<usize>(source.n_byte()));
     Arena arena{Span<u8>(memory.data(), n_memory)};
-    const Result<ModelFile> file = ModelFile::open(source, arena);
-    REQUIRE(!file.ok());
-    INFO(describe(file.error()));
-    CHECK(text_of(error_code_name(file.error().code)) == row.error);
+    check_outcome(row, replay(Str(row.name.c_str()), source, arena));
     CHECK(arena.bytes_used() == 0);
   }
 }

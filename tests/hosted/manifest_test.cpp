@@ -216,11 +216,12 @@ TEST_CASE("manifest: a file is hashed in chunks", "[tools]") {
 }
 
 TEST_CASE("manifest: a file that is larger than any artifact", "[tools]") {
-  const TemporaryFolder folder;
+  // In memory, for few file systems have files of such a size, even where nothing is in them.
+  const TemporaryFolder folder("/dev/shm");
   const std::string path = folder.write("huge", "");
   std::error_code error;
   std::filesystem::resize_file(path, (u64{1} << 46) + 1, error);
-  if (error) return;  // a file system without such files
+  if (error) return;
   CHECK(refusal_of([&] { (void)cli::hash_file(path, "huge", 4096); }).code() == "limit");
 }
 

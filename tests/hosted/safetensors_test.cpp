@@ -99,6 +99,8 @@ TEST_CASE("safetensors: refusals name the tensor and the numbers", "[tools]") {
   CHECK(rest.limit == 16);
   // A byte of the file, in front of which stands the length of the header.
   CHECK(error_of("{]").offset == 9);
+  CHECK(error_of(std::string("{}\0{", 4), 0).offset == 10);
+  CHECK(error_of("{}  ", 0).code == ErrorCode::kOk);  // as writers fill it up
 }
 
 TEST_CASE("safetensors: what has no place in a header", "[tools]") {

@@ -142,27 +142,38 @@ TEST_CASE("scxm: nothing to complain about but what the format lacks", "[tools]"
 }
 
 TEST_CASE("scxm: every place at which a file may be cut off", "[tools]") {
-  const std::vector<u8> whole = scxm_bytes({{"ab", {1, 2}, {kHalf}}});
-  const usize footer = whole.size() - 32;
+  const std::vector<u8> first = scxm_bytes({{"a", {}, {}}});
+  const std::vector<u8> both =
+      scxm_bytes({{"a", {}, {}}, {"bcdefghijklmnop", {1, 2, 3, 4}, {kHalf}}});
+  const usize start = first.size() - 32;  // of the second record
   struct Cut {
-    usize size;
-    u64 at;
+    usize size;  // of what is left of the record
+    u64 at;      // in it
+    const char* what;
   };
-  // Of the name's length, the name, the number of values, the values, that of scales, the scales.
-  for (const Cut cut : {Cut{15, 12}, {17, 16}, {21, 18}, {23, 22}, {27, 24}, {29, 28}}) {
-    INFO(cut.size);
-    std::vector<u8> bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(cut.size));
-    // The count must fit, so that the cut is found where it is.
-    if (cut.size < 25) bytes.insert(bytes.begin() + 12, 0, 0);
+  for (const Cut& cut : {Cut{14, 4, "a name is cut off"},
+                         {21, 19, "the number of values is cut off"},
+                         {26, 23, "values are cut off"},
+                         {30, 27, "the number of scales is cut off"},
+                         {32, 31, "scales are cut off"}}) {
+    INFO(cut.what);
+    std::vector<u8> bytes(both.begin(),
+                          both.begin() + static_cast<std::ptrdiff_t>(start + cut.size));
     seal(bytes);
     const Error error = error_of(bytes);
-    if (footer - cut.size < footer - 25) {
-      CHECK(error.code == ErrorCode::kTruncated);
-      CHECK(error.offset == cut.at);
-    } else {
-      CHECK(error.code == ErrorCode::kLimit);  // no record is so small
-    }
+    CHECK(error.code == ErrorCode::kTruncated);
+    CHECK(error.offset == start + cut.at);
+    CHECK(Str(error.what) == cut.what);
   }
+  // With room for a second record that is behind the first one's scales.
+  std::vector<u8> long_first = scxm_bytes({{"abcdefghijklmnopq", {}, {}}});
+  long_first.resize(long_first.size() - 32 + 3);
+  long_first[8] = 2;
+  std::fill(long_first.end() - 3, long_first.end(), u8{0});
+  seal(long_first);
+  const Error length = error_of(long_first);
+  CHECK(Str(length.what) == "the length of a name is cut off");
+  CHECK(length.offset == long_first.size() - 35);
 }
 
 TEST_CASE("scxm: names", "[tools]") {

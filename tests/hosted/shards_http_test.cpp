@@ -166,7 +166,7 @@ TEST_CASE("shards over http: encodings that were not asked for", "[tools]") {
 TEST_CASE("shards over http: a file that changes on the server", "[tools]") {
   u32 n_asked = 0;
   const CannedServer server([&](const WebRequest& request) {
-    n_asked += request.path == "/m" ? 1 : 0;
+    n_asked += request.path == "/m" ? 1u : 0u;
     return web_answer("200 OK", "x", {"ETag: \"v" + std::to_string(n_asked / 3) + "\""});
   });
   const std::unique_ptr<cli::ShardSource> source = cli::open_http_source(server.origin(), {});
@@ -228,6 +228,19 @@ TEST_CASE("shards over http: redirects to another server", "[tools]") {
   });
   origin = self.origin();
   CHECK(cli::open_http_source(origin, {})->read_part("m", 2, 4, kWhole) == "cdef");
+}
+
+TEST_CASE("shards over http: no redirect gives up encryption", "[tools]") {
+  const auto problem = [](const char* from, const char* to, bool follow) {
+    return cli::redirect_problem(from, to, follow);
+  };
+  CHECK(problem("https://h", "http://h", true) == ", without encryption");
+  CHECK(problem("https://h", "http://h", false) == ", without encryption");
+  CHECK(problem("https://h", "https://i", true).empty());
+  CHECK(problem("https://h", "https://i", false) == " (--follow allows that)");
+  CHECK(problem("https://h", "https://h", false).empty());
+  CHECK(problem("http://h", "https://h", true).empty());
+  CHECK(problem("http://h", "http://h", false).empty());
 }
 
 TEST_CASE("shards over http: no server at all", "[tools]") {

@@ -139,6 +139,28 @@ TEST_CASE("shards: an index comes back as it was written", "[tools]") {
   CHECK(cli::to_json(ranges.index()).dump(1) + "\n" == ranges.folder().read("m.shards.json"));
 }
 
+TEST_CASE("shards: numbers of an index at their limits", "[tools]") {
+  const Packed packed;
+  const auto code = [&](const char* key, u64 value, u64 chunk_size) {
+    cli::Json index = cli::Json::parse(packed.folder().read("up/m.shards.json"));
+    index["chunk_size"] = chunk_size;
+    index["size"] = chunk_size;
+    index["chunks"] = cli::Json::array({index["chunks"][0]});
+    index["chunks"][0]["size"] = chunk_size;
+    index["chunks"][0][key] = value;
+    return refusal_of([&] { (void)cli::parse_shard_index(index.dump(), "m"); }).code();
+  };
+  constexpr u64 kMost = u64{1} << 46;
+  CHECK(code("at", 0, kChunk).empty());
+  CHECK(code("at", 0, kChunk - 1) == "bad_value");
+  CHECK(code("at", 0, 256 * kMiB).empty());
+  CHECK(code("at", 0, 256 * kMiB + 1) == "bad_value");
+  CHECK(code("at", kMost, kChunk).empty());
+  CHECK(code("at", kMost + 1, kChunk) == "bad_value");
+  CHECK(code("offset", kMost, kChunk) == "bad_offset");
+  CHECK(code("offset", kMost + 1, kChunk) == "bad_value");
+}
+
 TEST_CASE("shards: put together from chunks, or from parts of one file", "[tools]") {
   for (const bool ranges : {false, true}) {
     const Packed packed(ranges);
@@ -179,6 +201,21 @@ TEST_CASE("shards: a part file that ends within a chunk", "[tools]") {
   CHECK(report.n_kept == 1);
   CHECK(report.n_read == 2);
   CHECK(report.sha256 == packed.index().sha256);
+}
+
+TEST_CASE("shards: a part file that shrinks while it is read", "[tools]") {
+  const Packed packed;
+  const std::string part = packed.folder().write("out.part", some_bytes());
+  ScriptedSource source(packed);
+  cli::AssembleOptions options;
+  options.on_progress = [&](u64 n_done, u64) {
+    if (n_done == kChunk) std::filesystem::resize_file(part, kChunk + 5);
+  };
+  const cli::AssembleReport report =
+      cli::assemble(packed.index(), source, packed.folder() / "out", options);
+  CHECK(report.n_kept == 1);
+  CHECK(report.n_read == 2);
+  CHECK(packed.folder().read("out") == some_bytes());
 }
 
 TEST_CASE("shards: what fails is asked for again, so many times", "[tools]") {
@@ -324,6 +361,10 @@ TEST_CASE("shards: base64, as CSS-LLM cuts files", "[tools]") {
   CHECK(run_command(cli::kShardsCommand, {"assemble", folder / "m.json", "-o", out}).exit ==
         cli::ExitCode::kOk);
   CHECK(folder.read("out") == "\xFB\xFF\x01\x9F");
+  const std::string hash = cli::hex_of(cli::hash_file(out, "out", kChunk).sha256);
+  CHECK(
+      run_command(cli::kShardsCommand, {"assemble", folder / "m.json", "-o", out, "--sha256", hash})
+          .exit == cli::ExitCode::kOk);
   const CommandRun verified = run_command(cli::kShardsCommand, {"verify", folder / "m.json"});
   CHECK(verified.output.rfind("m.bin: 3 of 3 chunks readable\nsha256 ", 0) == 0);
   // A file of much more than the shard could hold is not read.
@@ -393,6 +434,7 @@ TEST_CASE("lbm shards verify: says which chunks are wrong", "[tools]") {
   CHECK(bad.exit == cli::ExitCode::kModel);
   CHECK(bad.output.find("chunk 1, bytes 4096 to 8192") != std::string::npos);
   CHECK(bad.output.find("m: 2 of 3 chunks right\n") != std::string::npos);
+  CHECK(bad.message.empty());
   const CommandRun json =
       run_command(cli::kShardsCommand, {"verify", packed.index_path(), "--json"});
   const cli::Json report = cli::Json::parse(json.output);

@@ -29,6 +29,8 @@ TEST_CASE("strict json: what is no JSON, with the byte at which it ends to be", 
     CHECK(read("").message == "m.json: is no JSON, at byte 0 [bad_syntax]");
     CHECK(read("{]").message == "m.json: is no JSON, at byte 1 [bad_syntax]");
     CHECK(read("[1 2]").message == "m.json: is no JSON, at byte 3 [bad_syntax]");
+    CHECK(read(std::string("{}\0", 3)).message == "m.json: is no JSON, at byte 2 [bad_syntax]");
+    CHECK(read(std::string("[]\0]", 4)).message == "m.json: is no JSON, at byte 2 [bad_syntax]");
     CHECK(read("[1e999]").message == "m.json: JSON with a number out of range [overflow]");
   }
 }

@@ -15,8 +15,11 @@ namespace lbm::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lbm-test-XXXXXX").string();
+  // `parent` stands for the folder of temporary files where there is such a folder.
+  explicit TemporaryFolder(const std::filesystem::path& parent = "") {
+    const bool is_there = std::filesystem::is_directory(parent);
+    const auto folder = is_there ? parent : std::filesystem::temp_directory_path();
+    std::string name = (folder / "lbm-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }

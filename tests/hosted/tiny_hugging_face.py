@@ -84,6 +84,62 @@ def tokenizer_json():
                       "merges": merges}}
 
 
+def varint(value):
+    """A number as a protocol buffer has it."""
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def field(number, value):
+    """A field of a protocol buffer: an int, a float of 32 bits, text, or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    content = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
+
+
+def sentencepiece_pieces():
+    """(text, score, type) of a small vocabulary of SentencePiece's BPE: merges have scores by rank."""
+    pieces = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
+    pieces += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
+    words = ["\u2581t", "he", "\u2581the", "in", "er"]
+    pieces += [(word, -float(rank), NORMAL) for rank, word in enumerate(words)]
+    characters = sorted(set("".join(words)))
+    pieces += [(character, -float(len(words) + rank), NORMAL) for rank, character in enumerate(characters)]
+    return pieces + [("<mask>", -50.0, USER_DEFINED)]
+
+
+def sentencepiece_model(pieces=None, normalizer=None):
+    """tokenizer.model: the pieces, and what SentencePiece itself needs to load it."""
+    trainer = field(3, 2) + field(4, N_VOCAB) + field(35, 1)  # BPE, with bytes for the rest
+    if normalizer is None:
+        normalizer = field(1, "identity") + field(3, 1) + field(4, 0) + field(5, 1)
+    out = b"".join(field(1, field(1, text) + field(2, score) + field(3, kind)) for text, score, kind in pieces or sentencepiece_pieces())
+    return out + field(2, trainer) + field(3, normalizer)
+
+
+def use_sentencepiece(folder):
+    """Gives the model of write_model() a tokenizer.model in the place of its tokenizer.json."""
+    folder = pathlib.Path(folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(sentencepiece_model())
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": "<unk>",
+        "add_bos_token": True, "add_eos_token": False, "chat_template": "{{ messages }}",
+        "added_tokens_decoder": {
+            "0": {"content": "<unk>", "special": True}, "1": {"content": "<s>", "special": True},
+            "2": {"content": "</s>", "special": True}, "280": {"content": "<|end|>", "special": False},
+            "281": {"content": "\u2581two\u2581words", "special": False}}}))
+
+
 def layer_tensors(layer, config, sandwich=False, qk_norm=0, bias=False, fused=False):
     """The tensors of one layer of a Llama-like model."""
     width, inner = config["hidden_size"], config["intermediate_size"]

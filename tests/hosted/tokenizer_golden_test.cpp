@@ -167,6 +167,23 @@ void check_index(const LoadedTokenizer& tokenizer, const json& entry) {
   }
 }
 
+// What a golden model says of the tokenizer in it; ids come back as the text that they were.
+void check_tokenizer_tests(LoadedTokenizer& tokenizer, const json& model, const std::string& name) {
+  u32 n_test = 0;
+  for (const json& test : model.at("tokenizer_tests")) {
+    const std::string text = test.at("text");
+    const std::string where = name + ": " + test.at("text").dump();
+    const Ids ids = tokenizer.encode(text, false, false);
+    check_ids(test.at("ids"), ids, where);
+    check_ids(test.at("ids_add_special_parse_special"), tokenizer.encode(text, true, true),
+              where + " (special)");
+    INFO(where);
+    CHECK(tokenizer.decode(ids) == text);
+    ++n_test;
+  }
+  CHECK(n_test > 2);
+}
+
 }  // namespace
 
 TEST_CASE("vocabularies give the ids of the reference", "[tokenizer][golden]") {
@@ -197,30 +214,26 @@ TEST_CASE("vocabularies give the ids of the reference", "[tokenizer][golden]") {
 }
 
 TEST_CASE("tiny models: their tokenizers give the ids of the reference", "[tokenizer][golden]") {
-  const std::string folder = golden_path("models");
-  if (folder.empty()) {
-    WARN("skipped: no golden data");
-    return;
-  }
-  u32 n_model = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".json") continue;
-    std::ifstream in(entry.path());
-    const json expected = json::parse(in);
-    INFO(entry.path().string());
-    LoadedTokenizer tokenizer(folder + "/" + expected.at("model").get<std::string>());
-    INFO(tokenizer.error());
-    REQUIRE(tokenizer.ok());
-    for (const json& test : expected.at("tokenizer_tests")) {
-      const std::string text = test.at("text");
-      const std::string where = entry.path().filename().string() + ": " + test.at("text").dump();
-      check_ids(test.at("ids"), tokenizer.encode(text, false, false), where);
-      check_ids(test.at("ids_add_special_parse_special"), tokenizer.encode(text, true, true),
-                where + " (special)");
+  for (const char* name : {"models", "quantized"}) {
+    const std::string folder = golden_path(name);
+    if (folder.empty()) {
+      WARN("skipped: no golden data");
+      return;
     }
-    ++n_model;
+    u32 n_model = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (entry.path().extension() != ".json") continue;
+      std::ifstream in(entry.path());
+      const json expected = json::parse(in);
+      INFO(entry.path().string());
+      LoadedTokenizer tokenizer(folder + "/" + expected.at("model").get<std::string>());
+      INFO(tokenizer.error());
+      REQUIRE(tokenizer.ok());
+      check_tokenizer_tests(tokenizer, expected, entry.path().filename().string());
+      ++n_model;
+    }
+    CHECK(n_model > 20);
   }
-  CHECK(n_model > 20);
 }
 
 TEST_CASE("random bytes come back from the pieces of byte-level vocabularies",

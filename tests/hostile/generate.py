@@ -7,11 +7,15 @@ refuse it is to see that thing. docs/hostile.md has the recipes by their ids, an
     generate.py [FOLDER]        writes the files, FOLDER/INDEX.tsv, and all of it as one file, FOLDER/HOSTILE.PAK, for hosts without
                                 folders (default: build/hostile)
     generate.py --write-index   rewrites tests/hostile/INDEX.tsv and the table of docs/hostile.md, which are kept with the sources
-    generate.py --check         says whether those are current, and whether every published report has its file
+    generate.py --check         says whether those are current, whether every published report has its file, and every bad file its
+                                offset
+    generate.py --record FILE   takes the offsets that no recipe names from FILE, the output of hosted_tests "[.offsets]", into
+                                offsets.tsv; look at each
 
 Python's standard library only; the same bytes on every machine.
 """
 import argparse
+import re
 import struct
 import sys
 from pathlib import Path
@@ -32,6 +36,8 @@ import recipes_vocabulary  # noqa: F401
 from recipe import RECIPES
 
 HERE = Path(__file__).resolve().parent
+OFFSETS = HERE / "offsets.tsv"
+NOT_RECORDED = "?"
 INDEX_HEADER = "#id\tfile\terror\tstage\toffset\tsource\n"
 
 
@@ -45,12 +51,15 @@ def name_of(ident, name, suffix):
 def rows():
     """(row of INDEX.tsv, bytes) for every file."""
     names = set()
+    recorded = dict(line.split("\t") for line in OFFSETS.read_text().splitlines()) if OFFSETS.exists() else {}
     for ident, source, suffix, function in RECIPES:
         for name, data, error, stage, offset in function():
             file = name_of(ident, name, suffix)
             assert file not in names, file
             names.add(file)
-            yield f"{ident}\t{file}\t{error}\t{stage}\t{'-' if offset is None else offset}\t{source}\n", file, data
+            if offset is None:
+                offset = "-" if stage in ("ok", "beside") else recorded.get(file, NOT_RECORDED)
+            yield f"{ident}\t{file}\t{error}\t{stage}\t{offset}\t{source}\n", file, data
 
 
 def pack(entries):
@@ -61,7 +70,7 @@ def pack(entries):
     for row, file, data in entries:
         _, _, error, stage, offset, _ = row.rstrip("\n").split("\t")
         table.append(struct.pack(PACK_ENTRY, file.encode(), error.encode(), stage.encode(),
-                                 2**64 - 1 if offset == "-" else int(offset), head, len(data)))
+                                 int(offset) if offset.isdigit() else 2**64 - 1, head, len(data)))
         body.append(data)
         head += len(data)
     return struct.pack(PACK_HEAD, b"LBMPACK1", len(entries)) + b"".join(table + body)
@@ -78,12 +87,24 @@ def document(reports):
     return before + TABLE_START + published.table(reports) + TABLE_END + rest.partition(TABLE_END)[2]
 
 
+def record(output):
+    """Adds the lines "offset of FILE: N" of `output` to offsets.tsv, and drops those whose offset a recipe names now."""
+    told = dict(re.findall(r"^offset of (\S+): (\d+|none)$", output, re.MULTILINE))
+    old = dict(line.split("\t") for line in OFFSETS.read_text().splitlines()) if OFFSETS.exists() else {}
+    wanted = [name_of(ident, name, suffix) for ident, _, suffix, function in RECIPES
+              for name, _, _, stage, offset in function() if offset is None and stage not in ("ok", "beside")]
+    OFFSETS.write_text("".join(f"{name}\t{told.get(name, old.get(name))}\n" for name in sorted(wanted) if name in told or name in old))
+
+
 def check(index, reports):
     """What is not as it should be, one line each."""
     if not (HERE / "INDEX.tsv").exists() or (HERE / "INDEX.tsv").read_text() != index:
         yield "tests/hostile/INDEX.tsv is not current; run tests/hostile/generate.py --write-index"
     if document(reports) != DOCUMENT.read_text():
         yield "the table of docs/hostile.md is not current; run tests/hostile/generate.py --write-index"
+    without_offset = [line.split("\t")[1] for line in index.splitlines() if f"\t{NOT_RECORDED}\t" in line]
+    if without_offset:
+        yield f"{len(without_offset)} files have no offset (the first: {without_offset[0]}); name it in the recipe, or record it (--record)"
     without_file, unknown = published.missing(reports)
     for report in without_file:
         yield f"{report} has no file: name it in the source of a recipe, or say why in tests/hostile/published.py"
@@ -97,7 +118,11 @@ def main(arguments):
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write-index", action="store_true")
     action.add_argument("--check", action="store_true")
+    action.add_argument("--record", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
+    if options.record:
+        record(options.record.read_text())
+        return 0
     entries = list(rows())
     index = INDEX_HEADER + "".join(row for row, _, _ in entries)
     if options.check or options.write_index:

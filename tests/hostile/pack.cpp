@@ -82,7 +82,7 @@ Result<ByteSource*> PackedFile::open_beside(Str neighbour) {
 bool is_as_expected(const PackEntry& entry, const ReplayOutcome& outcome) {
   return outcome.stage == Str(entry.stage) &&
          error_code_name(outcome.error.code) == Str(entry.error) &&
-         (entry.offset == Error::kNoOffset || entry.offset == outcome.error.offset);
+         entry.offset == outcome.error.offset;
 }
 
 // True where the file behaves as its entry says.

@@ -8,12 +8,15 @@ the kind of file (tests/hostile/replay.h):
     .jinja              parse, render
     .safetensors .clif .scxm .manifest      parse
 
-The offset is the one the error must name; None: not looked at. A name that starts with "=" is the whole name of the file; what is
+The offset is the one the error must name, or NOWHERE: what is wrong has no place in the file, as a key that is missing has none. None
+is right for a file that is good, and otherwise says that the offset stands in offsets.tsv, where it was recorded from a run and looked
+at (generate.py --record). A name that starts with "=" is the whole name of the file; what is
 BESIDE another file has no error of its own.
 """
 
 RECIPES = []
 BESIDE = ("-", "beside", None)
+NOWHERE = "none"
 
 
 def recipe(ident, source="-", suffix="gguf"):

@@ -26,6 +26,7 @@ def safetensors_files():
     yield "7-bytes", good[:7], "truncated", "parse", None
     yield "length-2-64", patched(good, 0, u64(2**64 - 1)), "limit", "parse", 0
     yield "length-over-100-mb", patched(good, 0, u64(100_000_001)), "limit", "parse", 0
+    yield "length-100-mb", patched(good, 0, u64(100_000_000)), "truncated", "parse", 0
     yield "length-beyond", patched(good, 0, u64(len(good) - 7)), "truncated", "parse", 0
     yield "data-short", good[:-1], "truncated", "parse", None
     yield "data-long", good + b"x", "bad_offset", "parse", None
@@ -53,6 +54,13 @@ def safetensors_files():
     one = json.dumps(TENSOR)
     yield "name-twice", safetensors(f'{{"a": {one}, "a": {one}}}'.encode()), "duplicate", "parse", None
     yield "key-twice", safetensors(b'{"a": {"dtype": "F32", "dtype": "F32"}}'), "duplicate", "parse", None
+    for name, text in [("text-behind-dtype", b'{"a":{"shape":[4],"data_offsets":[0,16],"dtype":"F32"},"b":"F32"}'),
+                       ("text-as-shape", b'{"a":{"dtype":"F64","data_offsets":[0,16],"shape":"F32"}}'),
+                       ("offsets-as-dtype", b'{"a":{"dtype":[0,16],"shape":[],"data_offsets":[]}}'),
+                       ("key-in-the-place-of-dtype", b'{"a":{"shape":[],"data_offsets":[0,16],"x":[]}}')]:
+        yield name, safetensors(text), "bad_syntax", "parse", None
+    yield "header-zeros-behind", safetensors(b"{}\0\0", b""), "bad_syntax", "parse", 10
+    yield "offsets-wrap", safetensors({"a": {"dtype": "U8", "shape": [2**64 - 8], "data_offsets": [8, 0]}}), "mismatch", "parse", None
 
 
 # ---- CLIF-1 and SCXM -------------------------------------------------------------------------------------------------
@@ -64,6 +72,7 @@ def clif_files():
     yield "good", good, "ok", "ok", None
     yield "empty", b"", "truncated", "parse", 0
     yield "63-bytes", good[:63], "truncated", "parse", 63
+    yield "64-bytes", good[:64], "ok", "ok", None
     yield "magic", b"CLIF" + good[4:], "bad_magic", "parse", 0
     yield "version-2", patched(good, 4, u32(2)), "bad_version", "parse", 4
     for name, at, limit in [("width", 8, 2**20), ("layers", 12, 2**16), ("vocab", 16, 2**24)]:
@@ -136,6 +145,7 @@ def manifests():
                        ("surrogate", b'{"a": "\\ud800"}'), ("utf-8", b'{"a": "\xff"}'), ("comma", b'{"a": 1,}')]:
         yield f"json-{name}", text, "bad_syntax", "parse", None
     yield "json-array", b"[]", "bad_type", "parse", None
+    yield "json-zero-behind", manifest() + b'\0{"kind": "model"}', "bad_syntax", "parse", len(manifest())
     yield "json-deep", b'{"x-a":' * 60_000, "limit", "parse", None
     yield "json-deep-array", b'{"x-a":' + b"[" * 60_000, "limit", "parse", None
     yield "json-1e400", b'{"x-a": 1e400}', "overflow", "parse", None

@@ -11,7 +11,9 @@ from gguf_writer import ARRAY, BOOL, F32, I32, STRING, T_F16, T_I8, T_Q8_0, U32,
 from recipe import recipe
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "families"))
-from cases_dense import GEMMA2, GEMMA3, PHI3, SMOLLM3, scaling  # noqa: E402
+from dataclasses import replace  # noqa: E402
+
+from cases_dense import GEMMA2, GEMMA3, OLMO2, PHI3, SMOLLM3, scaling  # noqa: E402
 from cases_experts import GPT_OSS, MIXTRAL, QWEN3MOE  # noqa: E402
 from cases_hybrid import LFM2, QWEN35, QWEN3NEXT  # noqa: E402
 from cases_layer_norm import FALCON, GPT2, PHI2, STABLELM  # noqa: E402
@@ -38,6 +40,12 @@ CASES = {
     "smollm3": Case("smollm3", SMOLLM3, Shape(**SMALL)),
     "gpt2": Case("gpt2", GPT2, Shape(**{**SMALL, "kv": 2})),
     "falcon": Case("falcon", FALCON, Shape(**SMALL)),
+    "olmo2": Case("olmo2", OLMO2, Shape(**SMALL)),
+    "mixtral-fused": Case("mixtral-fused", replace(MIXTRAL, experts="fused"), Shape(**SMALL, **EXPERTS)),
+    "qwen3next-legacy": Case("qwen3next-legacy", QWEN3NEXT, Shape(**{**SMALL, "layers": 4}, **EXPERTS, shared_ffn=16), keys=SSM,
+                             reference={"legacy": True}),
+    "falcon-two-norms": Case("falcon-two-norms", replace(FALCON, extra_norm=True), Shape(**SMALL)),
+    "stablelm-qk-norm": Case("stablelm-qk-norm", replace(STABLELM, qk_norm="heads"), Shape(**{**SMALL, "kv": 2})),
     "stablelm": Case("stablelm", STABLELM, Shape(**{**SMALL, "kv": 2})),
 }
 
@@ -73,6 +81,22 @@ def named(case, name):
 def good_families():
     for case in CASES:
         yield case, model(case).build(), "ok", "ok", None
+    # Early files have a tensor for each expert.
+    m = model("mixtral")
+    tensors = []
+    for t in m.tensors:
+        if "_exps.weight" not in t.name:
+            tensors.append(t)
+            continue
+        for i in range(t.dims[2]):
+            size = len(t.data) // t.dims[2]
+            tensors.append(Tensor(t.name.replace("_exps.weight", f".{i}.weight"), t.dims[:2], t.kind, t.data[i * size:][:size]))
+    m.tensors = tensors
+    yield "mixtral-apart", m.build(), "ok", "ok", None
+    # Tensors that repeat what the metadata says may be there.
+    m = model("smollm3")
+    m.tensors += [Tensor("blk.0.attn_rot_embd", [8]), Tensor("blk.1.rotary_emb.inv_freq", [8])]
+    yield "rope-tables", m.build(), "ok", "ok", None
 
 
 @recipe("M01")
@@ -181,6 +205,10 @@ def windows():
     yield "value-length-differs", with_key("qwen3moe", "attention.value_length", U32, 8)[0], "unsupported", "config", None
     yield "layers-ahead-all", with_key("qwen3moe", "nextn_predict_layers", U32, 2)[0], "mismatch", "config", None
     yield "layers-ahead-1025", with_key("qwen3moe", "nextn_predict_layers", U32, 1025)[0], "bad_value", "config", None
+    # A layer that is not run may be there; something that only looks like one may not.
+    m = model("qwen3moe").set("qwen3moe.nextn_predict_layers", U32, 1)
+    m.tensors.append(Tensor("foo.1.weight", [32]))
+    yield "layers-ahead-foreign", m.build(), "unsupported", "weights", None
     yield "layers-ahead-1", with_key("qwen3moe", "nextn_predict_layers", U32, 1)[0], "ok", "ok", None
     yield "scales-nan", with_key("smollm3", "logit_scale", F32, float("nan"))[0], "ok", "ok", None  # no key of this family
 

@@ -91,6 +91,7 @@ def damaged_text():
     yield "text", b"hello", "bad_syntax", 0
     yield "open", b'{"model":', "bad_syntax", 9
     yield "trailing", b"{}x", "bad_syntax", 2
+    yield "zero-behind", good + b"\0{}", "bad_syntax", len(good)
     yield "comma", b'{"a": 1,}', "bad_syntax", 8
     yield "utf-8", b'{"a": "\xff"}', "bad_syntax", 7
     yield "surrogate", b'{"a": "\\ud800"}', "bad_syntax", 13
@@ -280,7 +281,7 @@ def shard_indexes():
     yield "good-base64", changed(BASE64_INDEX), "ok", "ok", None
     for name, text, error, offset in [
             ("empty", b"", "bad_syntax", 0), ("open", b'{"schema":', "bad_syntax", 10), ("trailing", changed(INDEX) + b"x", "bad_syntax", None),
-            ("array", b"[]", "bad_magic", None), ("object", b"{}", "bad_magic", None), ("deep-16", b'{"x-a":' + b"[" * 15 + b"]" * 15 + b"}", "bad_magic", None),
+            ("zero-behind", b"{}\0{}", "bad_syntax", 2), ("array", b"[]", "bad_magic", None), ("object", b"{}", "bad_magic", None), ("deep-16", b'{"x-a":' + b"[" * 15 + b"]" * 15 + b"}", "bad_magic", None),
             ("deep-17", b'{"x-a":' + b"[" * 16 + b"]" * 16 + b"}", "limit", None), ("deep", b'{"x-a":' + b"[" * 60_000, "limit", None),
             ("number-1e400", b'{"x-a": 1e400}', "overflow", None), ("key-twice", b'{"name": 1, "name": 2}', "duplicate", None)]:
         yield f"json-{name}", text, error, "parse", offset
@@ -328,7 +329,7 @@ def base64_shards():
             ("format", {"format": "CLIF-1-base64"}, "bad_magic"), ("index", {"shardIndex": 1}, "mismatch"), ("number", {"shardNumber": 0}, "mismatch"),
             ("count", {"shardCount": 3}, "mismatch"), ("offset", {"byteOffset": 1}, "mismatch"), ("length", {"byteLength": 4}, "mismatch"),
             ("length-negative", {"byteLength": -1}, "bad_type"), ("length-over", {"byteLength": 2**46 + 1}, "bad_value"),
-            ("data-number", {"dataBase64": 1}, "bad_type"), ("data-part", {"dataBase64": "YWJ"}, "bad_syntax"),
+            ("data-number", {"dataBase64": 1}, "bad_type"), ("data-part", {"dataBase64": "YWI"}, "bad_syntax"),
             ("data-sign", {"dataBase64": "YW-j"}, "bad_syntax"), ("data-padding-inside", {"dataBase64": "YW=j"}, "bad_syntax"),
             ("data-padding-3", {"dataBase64": "Y==="}, "bad_syntax"), ("data-bits", {"dataBase64": "YWJ="}, "bad_syntax"),
             ("data-more-bits", {"dataBase64": "YWJjZB=="}, "bad_syntax"), ("data-short", {"dataBase64": "YWI="}, "mismatch"),

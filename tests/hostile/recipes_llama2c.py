@@ -17,6 +17,7 @@ def good_files():
     yield "v1", current_bin(1), "ok", "ok", None
     yield "v1-tied", current_bin(1, tied=1), "ok", "ok", None
     yield "v2", current_bin(2), "ok", "ok", None
+    yield "v2-groups-of-1", current_bin(2, group=1), "ok", "ok", None
 
 
 @recipe("B01", suffix="bin")
@@ -29,6 +30,9 @@ def stubs():
     yield "v1-8-bytes", current_bin(1)[:8], "truncated", "open", 8
     yield "v1-255-bytes", current_bin(1)[:255], "truncated", "open", 255
     yield "v1-256-bytes", current_bin(1)[:256], "truncated", "open", 256
+    # A header and nothing else: it is read, and what is wrong in it is told.
+    yield "v3-256-bytes", patched(current_bin(1)[:256], 4, u32(3)), "bad_version", "open", 4
+    yield "layers-0-28-bytes", patched(data[:28], 8, u32(0)), "bad_shape", "open", 8
 
 
 def with_field(field, value):
@@ -62,9 +66,12 @@ def heads():
 @recipe("B04", suffix="bin")
 def products():
     shape = [65536, 65536, 65536, HEADS, 2, -VOCAB, 16]
+    yield "product-2-64", current_bin(1, shape=[2**20, 2**20, 2**24, HEADS, 2, VOCAB, 16]), "overflow", "open", 8 + 8
     yield "product-2-48", current_bin(1, shape=[65536, 65536, 65536, HEADS, 2, VOCAB, 16]), "overflow", "open", 8 + 8
     shape[2] = 1024
     yield "product-2-42", legacy_bin(shape), "overflow", "open", 8
+    data = legacy_bin([2**20, 2**20, 1, 1024, 2, -VOCAB, 16])
+    yield "product-2-40", data, "truncated", "open", len(data)
     yield "layers-1025", with_field(2, 1025), "bad_shape", "open", 8
 
 

@@ -129,6 +129,9 @@ def value_types():
     at = m.at["llama.block_count", "type"]
     for value in (13, 255, -1, 0x104):
         yield f"type-{value}", patched(data, at, u32(value)), "bad_type", "open", at
+    at = m.at["tokenizer.ggml.scores", "value"]
+    for value in (13, 255, -1):
+        yield f"element-type-{value}", patched(data, at, u32(value)), "bad_type", "open", at
 
 
 @recipe("G13", "CVE-2024-23496 CVE-2024-25665 llama.cpp#19003 CVE-2025-0315 ollama#17042")
@@ -158,6 +161,14 @@ def array_counts():
     at = m.at["tokenizer.ggml.scores", "value"] + 4
     for name, count in [("2-64-less-1", 2**64 - 1), ("2-63", 2**63), ("2-62", 2**62), ("2-61", 2**61)]:
         yield f"array-{name}", patched(data, at, u64(count)), "limit", "open", at
+    m = base().set("x.bytes", ARRAY, (U8, [0]))
+    data = m.build()
+    at = m.at["x.bytes", "value"] + 4
+    yield "array-64-mib-and-1", patched(data, at, u64(2**26 + 1)), "limit", "open", at
+    yield "array-64-mib", patched(data, at, u64(2**26)), "limit", "open", at + 8  # with what stands before it
+    m = base()
+    data = m.build()
+    at = m.at["tokenizer.ggml.scores", "value"] + 4
     yield "array-beyond-file", patched(data, at, u64((len(data) - at - 8) // 4 + 1)), "truncated", "open", at + 8
     tiny = b"GGUF" + u32(3) + u64(0) + u64(1) + text("a") + u32(ARRAY) + u32(U8)
     yield "43-bytes", tiny + b"\xff\xff", "truncated", "open", None

@@ -2,7 +2,7 @@
 import struct
 
 from base_models import N_EMBD, N_FF, N_LAYER, N_VOCAB, base
-from gguf_writer import ARRAY, BOOL, F32, F64, I32, I64, STRING, T_F32, T_I8, T_Q4_0, T_Q8_0, U32, U8, Tensor
+from gguf_writer import ARRAY, BOOL, F32, F64, I32, I64, STRING, T_BF16, T_F16, T_F32, T_I8, T_Q4_0, T_Q8_0, U32, U8, Tensor
 from recipe import recipe
 
 
@@ -101,6 +101,8 @@ def tensors():
                ("flat", "blk.0.attn_q.weight", [N_EMBD * N_EMBD], T_F32, "bad_shape"),
                ("three-dims", "blk.0.attn_q.weight", [N_EMBD, N_EMBD, 2], T_F32, "bad_shape"),
                ("short-norm", "blk.0.attn_norm.weight", [N_EMBD - 1], T_F32, "bad_shape"),
+               ("embedding-wide", "token_embd.weight", [N_EMBD * 2, N_VOCAB - 1], T_F32, "bad_shape"),
+               ("embedding-three-dims", "token_embd.weight", [N_EMBD, N_VOCAB - 1, 2], T_F32, "bad_shape"),
                ("norm-q4-0", "blk.0.attn_norm.weight", [N_EMBD], T_Q4_0, "bad_type"),
                ("matrix-i8", "blk.0.attn_q.weight", [N_EMBD, N_EMBD], T_I8, "unsupported")]
     for label, name, dims, kind, error in changes:
@@ -108,6 +110,11 @@ def tensors():
         t = m.tensor(name)
         t.dims, t.kind, t.data = dims, kind, None
         yield f"tensor-{label}", m.build(), error, "weights", None
+    for label, kind in [("f16", T_F16), ("bf16", T_BF16)]:
+        m = base()
+        t = m.tensor("blk.0.attn_norm.weight")
+        t.kind, t.data = kind, struct.pack("<H", 0x3C00 if kind == T_F16 else 0x3F80) * N_EMBD
+        yield f"norm-{label}", m.build(), "ok", "ok", None
     m = base()
     for t in m.tensors:
         t.name = t.name.replace("blk.1.", "blk.2.")

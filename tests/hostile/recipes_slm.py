@@ -1,8 +1,8 @@
 """S00 to S12: .slm. Where a field behind the checksum is changed, the checksum is made right again."""
 import struct
 
-from gguf_writer import STRING, Tensor, patched, u32, u64
-from other_formats import (NO_ID, S_F32, S_Q4, S_Q8, S_VOCAB, SHAPE_AT, SLM_HEADER, Slm, byte_tokenizer, fnv1a, gguf_section,
+from gguf_writer import I32, STRING, Tensor, patched, u32, u64
+from other_formats import (NO_ID, S_F32, S_Q4, S_Q8, S_VOCAB, SHAPE_AT, SLM_ENTRY, SLM_HEADER, Slm, byte_tokenizer, fnv1a, gguf_section,
                            merge_tokenizer, sealed)
 from recipe import recipe
 
@@ -48,6 +48,12 @@ def sections():
     m = Slm()
     data = m.build()
     size = len(data)
+    # The directory as late as it may stand, then with nothing behind it.
+    late = m.at["data"] - len(m.tensors) * SLM_ENTRY
+    moved = data[:m.at["directory"]] + bytes(late - m.at["directory"]) + data[m.at["directory"]:][:len(m.tensors) * SLM_ENTRY]
+    moved = patched(moved, DIRECTORY_AT, u64(late))
+    yield "directory-up-to-data", sealed(moved + data[m.at["data"]:]), "ok", "ok", None
+    yield "directory-and-no-data", sealed(moved), "truncated", "open", late + 32
     for name, offset, error, at in [
             ("tokenizer-wraps", 2**64 - 1, "overflow", TOKENIZER_AT), ("tokenizer-in-header", 0, "overlap", TOKENIZER_AT),
             ("tokenizer-in-header-by-1", SLM_HEADER - 1, "overlap", TOKENIZER_AT),
@@ -56,7 +62,7 @@ def sections():
             ("tokenizer-by-1", m.at["tokenizer"] + 1, "overlap", DIRECTORY_AT)]:
         yield name, patched(data, TOKENIZER_AT, u64(offset)), error, "open", None if name.endswith("directory") else at
     for name, length, error, at in [("length-wraps", 2**64 - 1, "limit", TOKENIZER_AT + 8),
-                                    ("length-64-mib-and-1", 2**26 + 1, "limit", TOKENIZER_AT + 8),
+                                    ("length-64-mib", 2**26, "truncated", TOKENIZER_AT), ("length-64-mib-and-1", 2**26 + 1, "limit", TOKENIZER_AT + 8),
                                     ("length-beyond", size, "truncated", TOKENIZER_AT)]:
         yield f"tokenizer-{name}", patched(data, TOKENIZER_AT + 8, u64(length)), error, "open", at
     for name, offset, error in [("wraps", 2**64 - 1, "overflow"), ("in-header", 64, "overlap"), ("beyond", size, "truncated"),
@@ -164,6 +170,11 @@ def tokenizers():
     m.tensors[0] = ("token_embd.weight", 32, m.shape[0])
     m.tokenizer = byte_tokenizer(n_vocab=m.shape[0])
     yield "specials-65", m.build(), "mismatch", "open", at + 8
+    for n, first in ((256 + 64, 256), (256, NO_ID)):  # all the special tokens there may be, and none
+        m.shape[0] = n
+        m.tensors[0] = ("token_embd.weight", 32, n)
+        m.tokenizer = byte_tokenizer(n_vocab=n, bos=first, eos=first, flags=0)
+        yield f"vocab-{n}", m.build(), "ok", "ok", None
     m.shape[0] = 255
     m.tensors[0] = ("token_embd.weight", 32, 255)
     m.tokenizer = byte_tokenizer(n_vocab=255, bos=NO_ID, eos=NO_ID, flags=0)
@@ -189,6 +200,13 @@ def shapes():
     for i in range(4):
         data, place = with_entry(Slm(), 16 + 4 * i, u32(5))
         yield f"dim-{i}", data, "mismatch", "open", place
+    for label, kind, error in [("q4", S_Q4, "bad_shape"), ("q8", S_Q8, "ok")]:
+        m = Slm(kind)
+        m.shape[7] = 33
+        m.tensors = [(name, *(33 if n == 32 and (name.split(".")[-2], i) not in [("attn_output", 0), ("attn_q", 1)] else n
+                              for i, n in enumerate(dims))) for name, *dims in m.tensors]
+        data = m.build()
+        yield f"odd-columns-{label}", data, error, "ok" if error == "ok" else "open", None if error == "ok" else m.at["token_embd.weight"] + 16
     data, at = with_entry(Slm(), 0, u64(fnv1a(b"blk.0.attn_x.weight")))
     yield "name-unknown", data, "bad_name", "open", at
     data, at = with_entry(Slm(), 0, u64(fnv1a(b"token_embd.weight")))
@@ -216,13 +234,16 @@ def metadata_sections():
     yield "gguf-version", Slm(tokenizer=patched(gguf_section().build(), 4, u32(9))).build(), "bad_version", "open", SLM_HEADER + 4
     m = gguf_section()
     m.tensors = [Tensor("x", [4])]
-    yield "gguf-with-tensors", of(m), "mismatch", "open", SLM_HEADER
+    yield "gguf-with-tensors", of(m), "mismatch", "open", SLM_HEADER + 8
     yield "gguf-no-architecture", of(gguf_section().drop("general.architecture")), "missing", "open", None
-    yield "gguf-other-architecture", of(gguf_section().set("general.architecture", STRING, "qwen2")), "unsupported", "open", SLM_HEADER
+    m = gguf_section().set("general.architecture", STRING, "qwen2")
+    yield "gguf-other-architecture", of(m), "unsupported", "open", SLM_HEADER + m.at["general.architecture", "value"]
     for key, at in [("block_count", 4), ("attention.head_count", 8), ("attention.head_count_kv", 12), ("feed_forward_length", 20),
                     ("context_length", 24), ("embedding_length", 28)]:
         yield f"gguf-{key}", of(gguf_section({key: 1000})), "mismatch", "open", SHAPE_AT + at
     yield "gguf-key-length", of(gguf_section({"attention.key_length": 16})), "mismatch", "open", SHAPE_AT + 16
+    m = gguf_section().set("llama.block_count", I32, -4)
+    yield "gguf-key-negative", of(m), "bad_value", "open", SLM_HEADER + m.at["llama.block_count", "value"]
     m = gguf_section()
     yield "gguf-key-string", of(m.set("llama.block_count", STRING, "1")), "bad_type", "open", None
     yield "gguf-no-tokens", of(gguf_section().drop("tokenizer.ggml.tokens")), "missing", "open", None

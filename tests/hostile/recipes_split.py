@@ -1,4 +1,6 @@
 """G40: split GGUF. The other parts lie beside the one that is opened."""
+import struct
+
 from base_models import base
 from gguf_writer import STRING, U16, U32, I32, Model
 from recipe import BESIDE, recipe
@@ -48,10 +50,10 @@ def bad_splits():
     yield "split-no-name", two[0].build(), "missing", "open", None
     yield name("split-renamed", 1, 2), two[0].build(), "mismatch", "open", None
     yield name("split-of-3", 0, 3), two[0].build(), "mismatch", "open", None
-    for label, count, error in [("65", 65, "limit"), ("65535", 65535, "limit")]:
+    for label, count, error in [("64", 64, "mismatch"), ("65", 65, "limit"), ("65535", 65535, "limit")]:
         m = split(2)[0].set("split.count", U16, count)
         data = m.build()
-        yield name(f"split-count-{label}", 0, 2), data, error, "open", m.at["split.count", "value"]
+        yield name(f"split-count-{label}", 0, 2), data, error, "open", m.at["split.count", "value"] if error == "limit" else None
     m = split(2)[0].set("split.count", U32, 65536)
     data = m.build()
     yield name("split-count-65536", 0, 2), data, "bad_value", "open", m.at["split.count", "value"]
@@ -69,6 +71,10 @@ def bad_splits():
         yield from family(stem, parts, error, "open", parts[1].at[key, "value"] if key else None)
     yield from spoiled("split-same-number", lambda m: m.set("split.no", U16, 0), "mismatch", "split.no")
     yield from spoiled("split-other-count", lambda m: m.set("split.count", U16, 3), "mismatch", "split.count")
+    yield from spoiled("split-number-absent", lambda m: m.drop("split.no"), "missing")
+    for key in ("no", "count", "tensors.count"):
+        yield from spoiled(f"split-{key.replace('.', '-')}-65537", lambda m: m.set(f"split.{key}", U32, 65536 + (key[0] == "t")),
+                           "bad_value", f"split.{key}")
     yield from spoiled("split-count-absent", lambda m: m.drop("split.count"), "missing")
     yield from spoiled("split-other-total", lambda m: m.set("split.tensors.count", I32, 5), "mismatch", "split.tensors.count")
     yield from spoiled("split-total-absent", lambda m: m.drop("split.tensors.count"), "missing")
@@ -79,4 +85,5 @@ def bad_splits():
     parts = split(2)
     yield from family("split-second-cut", [parts[0], parts[1].build()[:-1]], "truncated", "open", None)
     yield from family("split-second-empty", [parts[0], b""], "truncated", "open", None)
+    yield from family("split-second-swapped", [parts[0], b"XGUF" + struct.pack(">I", 3) + parts[1].build()[8:]], "bad_magic", "open", 0)
     yield from family("split-second-no-gguf", [parts[0], b"not a part of a model, but some text\n"], "bad_magic", "open", None)

@@ -133,6 +133,7 @@ def overlaps():
     at = m.at["blk.0.attn_k.weight", "offset"]
     right = struct.unpack_from("<Q", data, at)[0]
     previous = struct.unpack_from("<Q", data, m.at["blk.0.attn_q.weight", "offset"])[0]
+    yield "odd-and-inside", patched(data, at, u64(right - 31)), "bad_offset", "open", at
     yield "short-stride", patched(data, at, u64(right - 32)), "overlap", "open", at
     yield "same-place", patched(data, at, u64(previous)), "overlap", "open", at
 

@@ -98,8 +98,9 @@ def merges():
     m = byte_level().set(key, ARRAY, (U32, [1, 2]))
     data = m.build()
     yield "merges-u32", data, "bad_type", "tokenizer", m.at[key, "value"]
-    yield "pre-unknown", byte_level().set("tokenizer.ggml.pre", STRING, "nonsense").build(), "unsupported", "tokenizer", None
-    yield "model-unknown", base().set("tokenizer.ggml.model", STRING, "nonsense").build(), "unsupported", "tokenizer", None
+    for label, m in [("pre", byte_level()), ("model", base())]:
+        data = m.set("tokenizer.ggml." + label, STRING, "nonsense").build()
+        yield f"{label}-unknown", data, "unsupported", "tokenizer", m.at["tokenizer.ggml." + label, "value"]
 
 
 CHARSMAP = "tokenizer.ggml.precompiled_charsmap"
@@ -158,7 +159,9 @@ def character_maps():
     yield "map-string", data, "bad_type", "tokenizer", m.at[CHARSMAP, "value"]
     for key in ("normalizer", "space_prefix"):
         full = f"tokenizer.lbm.{key}"
-        yield f"{key}-unknown", unigram().set(full, STRING, "x").build(), "unsupported" if key == "normalizer" else "bad_value", "tokenizer", None
+        m = unigram().set(full, STRING, "x")
+        data = m.build()
+        yield f"{key}-unknown", data, "unsupported" if key == "normalizer" else "bad_value", "tokenizer", m.at[full, "value"]
         m = unigram().set(full, U32, 1)
         data = m.build()
         yield f"{key}-number", data, "bad_type", "tokenizer", m.at[full, "value"]

@@ -145,10 +145,12 @@ TEST_CASE("weights are read into place and hashed, once, in any order of tasks",
       CHECK(__builtin_memcmp(f.items[i].place, there, i == 2 ? 24 * 4 : 5 * 8 * 4) == 0);
     }
     CHECK(f.places[3][5 * 8 * 4] == 0xEE);
-    if (setting.hashed) {
-      CHECK(hash.finish() == expected);
-      CHECK(source.n_read == f.all.size() - f.file.header().size());
-    }
+    // Everything is read for a hash. Without one the small gap is, since that keeps a read in one
+    // piece, and the tail is not.
+    const u64 start = f.file.header().size();
+    const u64 tail = f.items[3].tensor.file_offset + u64{5} * 8 * 4;
+    CHECK(source.n_read == (setting.hashed ? f.all.size() : tail) - start);
+    if (setting.hashed) CHECK(hash.finish() == expected);
   }
 }
 

@@ -29,7 +29,7 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(len({row.name for row in ROWS}), len(ROWS))
         for row in ROWS:
             for step in row.dialog:
-                self.assertIn(step[0], ("wait", "serial", "type", "keys", "unplug", "exit"), row.name)
+                self.assertIn(step[0], ("wait", "serial", "type", "keys", "unplug", "sleep", "exit"), row.name)
 
     def test_every_row_ends_in_a_chat_or_in_a_refusal_by_name(self):
         for row in ROWS:

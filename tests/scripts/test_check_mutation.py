@@ -2,7 +2,7 @@
 import unittest
 
 import scripts_path  # noqa: F401
-from check_mutation import FileMutants, blanked, chosen
+from check_mutation import FileMutants, blanked, chosen, is_pure
 
 SOURCE = '''
 Status read(u64 n) {
@@ -56,7 +56,28 @@ class FindsChecks(unittest.TestCase):
         self.assertIn("(kMaxWidth) + 1", self.file.mutated)
 
 
+    def test_the_text_notes_which_mutants_would_have_decided_otherwise(self):
+        idents = {(m.line, m.kind): m.ident for m in self.file.mutants}
+        delete, invert = idents[4, "delete"], idents[4, "invert"]
+        # Where the condition holds, without it nothing is refused; its opposite differs in any case.
+        self.assertIn(f", {invert}, {delete}, 0)", self.file.mutated)
+        self.assertIn(f"lbm_decides(n == 0, 0, {idents[4, 'term 1']}, 0)", self.file.mutated)
+        self.assertIn(f"lbm_decides(is_odd(n > 2), 0, 0, {idents[9, 'term 2']})", self.file.mutated)
+        self.assertIn(f"lbm_note({idents[4, 'limit 2']}, (n >= kMost) != (n > kMost))", self.file.mutated)
+        self.assertIn(f"lbm_note({idents[10, 'low']}, true), 1)", self.file.mutated)
+
+    def test_terms_of_a_condition_on_several_lines(self):
+        file = FileMutants("x.cpp", "void f() {\n  if (a > b ||\n      c <\n      d) return false;\n}\n", 1)
+        self.assertEqual([m.kind for m in file.mutants], ["delete", "invert", "term 1", "limit 1", "term 2", "limit 2"])
+
+
 class Pieces(unittest.TestCase):
+    def test_what_may_be_asked_twice(self):
+        for code in ("a.size() > b", "static_cast<u64>(x) < limit", "min_u64(a, b) >= c"):
+            self.assertTrue(is_pure(code), code)
+        for code in ("in.read_u32() > 5", "next() < n", "++n > 3"):
+            self.assertFalse(is_pure(code), code)
+
     def test_blanking_keeps_the_length_and_the_lines(self):
         text = 'a /* b\nc */ "d\\"e" // f\n\'"\' g'
         self.assertEqual(len(blanked(text)), len(text))

@@ -17,7 +17,8 @@ STAND_INS = {
     "id": 'echo "$USER_ID"',
     "sudo": 'USER_IS=sudo "$@"',
 }
-BUILD = ["make", "clang-19", "lld-19", "llvm-19", "g++", "libcli11-dev", "nlohmann-json3-dev", "libcpp-httplib-dev", "gnu-efi"]
+BUILD = ["make", "clang-19", "lld-19", "llvm-19", "g++", "libcli11-dev", "nlohmann-json3-dev", "libcpp-httplib-dev", "gnu-efi",
+         "xfonts-terminus"]
 
 
 class DepsTest(unittest.TestCase):
@@ -63,7 +64,7 @@ class DepsTest(unittest.TestCase):
         self.assertRegex(output, r"gnu-efi +UEFI headers\n")
         self.assertEqual(len(calls), 1)
         self.assertTrue(calls[0].startswith("root apt-get install -y"), calls)
-        self.assertTrue(calls[0].endswith(" gnu-efi clang-19 lld-19 llvm-19"), calls)
+        self.assertTrue(calls[0].endswith(" gnu-efi xfonts-terminus clang-19 lld-19 llvm-19"), calls)
 
     def test_takes_the_clang_that_is_installed_else_the_first_that_apt_knows(self):
         rest = [package for package in BUILD if "-19" not in package]

@@ -18,6 +18,7 @@ import make_image
 import release
 import xz_file
 from checksums import parse_sums, sha256_of
+from test_sign import small_pe
 
 MIB = 1 << 20
 TOOLS = ("sgdisk", "mformat", "mcopy", "sha256sum", "xz")
@@ -196,6 +197,21 @@ class ReleaseFilesTest(ReleaseTest):
         with open(self.out / "SHA256SUMS.txt", "a", encoding="ascii") as file:
             file.write("\n")
         self.assertNotEqual(subprocess.run(verify, capture_output=True, check=False).returncode, 0)
+
+    @unittest.skipUnless(shutil.which("sbsign") and shutil.which("openssl"), "needs sbsigntool and openssl")
+    def test_the_program_is_signed_wherever_it_is(self):
+        key, certificate = self.folder / "db.key", self.folder / "db.crt"
+        subprocess.run(["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2", "-keyout",
+                        key, "-out", certificate], check=True, capture_output=True)
+        self.efi.write_bytes(small_pe())
+        code, output = self.make("--sign-key", key, "--sign-cert", certificate)
+        self.assertEqual(code, 0, output)
+        signed = (self.out / release.EFI_NAME).read_bytes()
+        subprocess.run(["sbverify", "--cert", certificate, self.out / release.EFI_NAME], check=True, capture_output=True)
+        with zipfile.ZipFile(self.out / release.ZIP_NAME) as archive:
+            self.assertEqual(archive.read("EFI/BOOT/BOOTX64.EFI"), signed)
+        self.assertIn(signed, lzma.decompress((self.out / (release.NO_MODEL_IMAGE + ".xz")).read_bytes()))
+        self.assertIn("has to know the key", (self.out / "RELEASE_NOTES.md").read_text())
 
 
 if __name__ == "__main__":

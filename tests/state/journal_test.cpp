@@ -178,4 +178,21 @@ TEST_CASE("after damage the journal goes on in a new segment", "[state]") {
   CHECK(lines.last.text().contains("three"));
 }
 
+TEST_CASE("a segment with a number that would wrap is none", "[state]") {
+  MemorySlots slots(test::slot_memory());
+  StateStore store(slots, nullptr);
+  Record record(slots, "LOG15");
+  REQUIRE(store.open(record, kLogBytes).ok());
+  u8 bytes[256];
+  TextWriter out({reinterpret_cast<char*>(bytes) + Record::kHeaderBytes, 192});
+  out.print("{{\"journal\":1,\"segment\":18446744073709551615,\"first\":1,\"prev\":\"{}\"}\n",
+            to_hex(Sha256Digest()).str());
+  REQUIRE(record.write(bytes, out.text().size()).ok());
+  Journal journal(store, log_buffer());
+  CHECK(!journal.open());
+  REQUIRE(journal.add("", "one").ok());
+  REQUIRE(journal.flush().ok());
+  CHECK(journal.n_line() == 1);
+}
+
 }  // namespace

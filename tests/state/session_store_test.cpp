@@ -96,6 +96,8 @@ TEST_CASE("a conversation that was cut or changed is refused by name", "[state]"
   CHECK(code_of("lbm-session 1\nreasoning 1\na\nend 0\n\n") == ErrorCode::kBadSyntax);
   CHECK(code_of("lbm-session 1\nreasoning 1\na\nuser 1\na\nend 0\n\n") == ErrorCode::kBadSyntax);
   CHECK(code_of("lbm-session 1\nsaved 1\nx\nend 0\n\n") == ErrorCode::kBadValue);
+  CHECK(code_of("lbm-session 1\nsaved 20\n18446744073709551615\nend 0\n\n") ==
+        ErrorCode::kBadValue);
 }
 
 TEST_CASE("words of a later version are skipped", "[state]") {

@@ -38,7 +38,16 @@ struct TinyVocab {
   Str normalizer;    // tokenizer.lbm.normalizer
   Str space_prefix;  // tokenizer.lbm.space_prefix
   Str name = "tiny";
+  Str architecture = "llama";
+  // One more key with a number, and one more with an array of numbers.
+  Str number_key;
+  MetaType number_type = MetaType::kU32;  // or kU64
+  u64 number = 0;
+  Str list_key;
+  MetaType list_type = MetaType::kU32;  // or of one byte
+  Span<const u32> list;
   // Faults.
+  Str absent_key;  // is spelled in another way, so that nobody finds it
   bool no_merges = false;
   bool no_scores = false;
   bool no_types = false;
@@ -55,7 +64,7 @@ struct TinyVocab {
 
 class TinyVocabWriter {
  public:
-  TinyVocabWriter(const TinyVocab& vocab, Span<u8> out) : vocab_(vocab), gguf_(out) {}
+  TinyVocabWriter(const TinyVocab& vocab, Span<u8> out) : vocab_(vocab), out_(out), gguf_(out) {}
 
   Span<const u8> write() {
     const u64 n_meta =
@@ -64,9 +73,11 @@ class TinyVocabWriter {
         (vocab_.eos != Tokenizer::kNoToken) + (vocab_.add_bos >= 0) + (vocab_.add_eos >= 0) +
         (vocab_.add_space_prefix >= 0) + (vocab_.merge_spaces >= 0) + (vocab_.lowercase >= 0) +
         (vocab_.unknown != Tokenizer::kNoToken) + (vocab_.separator != Tokenizer::kNoToken) +
-        !vocab_.charsmap.empty() + !vocab_.normalizer.empty() + !vocab_.space_prefix.empty();
+        !vocab_.charsmap.empty() + !vocab_.normalizer.empty() + !vocab_.space_prefix.empty() +
+        !vocab_.number_key.empty() + !vocab_.list_key.empty();
     gguf_.header(0, n_meta);
-    gguf_.text_key("general.architecture", "llama").text_key("general.name", vocab_.name);
+    gguf_.text_key("general.architecture", vocab_.architecture);
+    gguf_.text_key("general.name", vocab_.name);
     gguf_.text_key("tokenizer.ggml.model", vocab_.model).text_key("tokenizer.ggml.pre", vocab_.pre);
     write_tokens();
     if (!vocab_.no_types) write_types();
@@ -100,6 +111,15 @@ class TinyVocabWriter {
     if (!vocab_.space_prefix.empty()) {
       gguf_.text_key("tokenizer.lbm.space_prefix", vocab_.space_prefix);
     }
+    if (!vocab_.absent_key.empty()) hide(vocab_.absent_key);
+    if (!vocab_.number_key.empty()) {
+      gguf_.key(vocab_.number_key, vocab_.number_type);
+      number(vocab_.number_type, vocab_.number);
+    }
+    if (!vocab_.list_key.empty()) {
+      gguf_.key(vocab_.list_key, MetaType::kArray).array(vocab_.list_type, vocab_.list.size());
+      for (const u32 item : vocab_.list) number(vocab_.list_type, item);
+    }
     gguf_.pad(32);
     return gguf_.bytes();
   }
@@ -107,6 +127,13 @@ class TinyVocabWriter {
  private:
   [[nodiscard]] u32 n_token() const {
     return vocab_.first_id() + static_cast<u32>(vocab_.tokens.size());
+  }
+
+  void hide(Str key) {
+    const Str file(gguf_.bytes());
+    const usize at = file.find(key);
+    LBM_CHECK(at != Str::kNone);
+    out_[at + key.size() - 1] = '~';
   }
 
   void flag(Str key, i32 value) {
@@ -153,15 +180,18 @@ class TinyVocabWriter {
     }
   }
 
-  void number(MetaType type, u32 bits) {
-    if (type == MetaType::kU8) {
+  void number(MetaType type, u64 bits) {
+    if (type == MetaType::kU8 || type == MetaType::kI8) {
       gguf_.u8_value(static_cast<u8>(bits));
+    } else if (type == MetaType::kU64) {
+      gguf_.u64_value(bits);
     } else {
-      gguf_.u32_value(bits);
+      gguf_.u32_value(static_cast<u32>(bits));
     }
   }
 
   const TinyVocab& vocab_;
+  Span<u8> out_;
   GgufBuilder gguf_;
 };
 
@@ -191,6 +221,12 @@ class LoadedTiny {
   // The code and the offset of the refusal; the arena is as it was.
   [[nodiscard]] bool refused(ErrorCode code) const {
     return !ok() && error_.code == code && arena_is_as_before();
+  }
+  // The same, at the value of `key`.
+  [[nodiscard]] bool refused_at(Str key, ErrorCode code) const {
+    MetaValue value;
+    return refused(code) && error_.subject_text().starts_with(key) && file_.find(key, value) &&
+           error_.offset == value.file_offset;
   }
   // The refusal points at the element of that spelling, or at the value of a key.
   [[nodiscard]] bool points_at(Str text) const {

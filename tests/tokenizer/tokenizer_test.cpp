@@ -240,6 +240,12 @@ TEST_CASE("decoding: spaces before punctuation, as the reference cleans them up"
   CHECK(cleans("a ' b", "a'b"));
   CHECK(cleans(" .", "."));
   CHECK(cleans("' ", "' "));
+  CHECK(cleans("x 'r 're 'v 've 're", "x 'r're 'v've're"));
+  CHECK(cleans("I 's it", "I's it"));
+  CHECK(cleans("a 'rx 'x 'm", "a 'rx 'x'm"));
+  CHECK(cleans(" 'r", " 'r"));
+  CHECK(cleans("a '", "a '"));
+  CHECK(cleans("a 'b", "a 'b"));
   TinyVocab exact;
   exact.pre = "smollm";
   LoadedTiny kept(exact);

@@ -32,7 +32,7 @@ TinyVocab pieces() {
 struct TinyMap {
   static constexpr u32 kUnits = 768;
   static constexpr u32 kNode = 256 ^ 'A';
-  u8 bytes[4 + kUnits * 4 + 40] = {};
+  u8 bytes[4 + kUnits * 4 + 80] = {};
   usize n_byte = 0;
 
   explicit TinyMap(Str text) {
@@ -163,6 +163,100 @@ TEST_CASE("unigram: damaged character maps are refused", "[tokenizer]") {
   CHECK(loop.error() == ErrorCode::kBadValue);
   const TinyMap last("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
   CHECK(last.error() == ErrorCode::kOk);
+}
+
+TEST_CASE("unigram: character maps at their limits", "[tokenizer]") {
+  char text[66];
+  __builtin_memset(text, 'b', sizeof(text));
+  CHECK(TinyMap(Str(text, 64)).error() == ErrorCode::kOk);  // 64 bytes for one
+  CHECK(TinyMap(Str(text, 65)).error() == ErrorCode::kLimit);
+  __builtin_memset(text, ' ', sizeof(text));
+  text[21] = 'b';
+  CHECK(TinyMap(Str(text, 22)).error() == ErrorCode::kOk);  // spaces count as three
+  text[21] = ' ';
+  CHECK(TinyMap(Str(text, 22)).error() == ErrorCode::kLimit);
+
+  constexpr u8 kNothing[8] = {};
+  TinyVocab vocab = pieces();
+  vocab.charsmap = Span<const u8>(kNothing).first(4);  // room for its size, and no more
+  CHECK(LoadedTiny(vocab).error().code == ErrorCode::kBadOffset);
+  vocab.charsmap = kNothing;  // no unit
+  CHECK(LoadedTiny(vocab).error().code == ErrorCode::kBadValue);
+  // The last children that there can be, and units that end right before.
+  TinyMap far("b");
+  far.set(0, 512u << 10);
+  CHECK(far.error() == ErrorCode::kOk);
+  far.set_size((TinyMap::kUnits - 1) * 4);
+  CHECK(far.error() == ErrorCode::kBadOffset);
+}
+
+TEST_CASE("unigram: character maps of long and of shared sequences", "[tokenizer]") {
+  // n times "A" is "b": node k + 1 is the child of node k, and unit 200 names the string.
+  const auto chain = [](TinyMap& map, u32 n) {
+    for (u32 k = 0; k <= n; ++k) {
+      const u32 children = k == n ? 200 : (k + 1) ^ 'A';
+      map.set(k, (k ^ children) << 10 | (k == n ? 0x100u : 0u) | (k == 0 ? 0u : u32{'A'}));
+    }
+    map.set(200, 1u << 31);
+  };
+  char text[80];
+  __builtin_memset(text, 'A', sizeof(text));
+  TinyMap longest("b");
+  longest.set(TinyMap::kNode, 0);
+  longest.set(512, 0);
+  TinyMap longer = longest;
+  chain(longest, Charsmap::kMaxKeyBytes);
+  TinyVocab vocab = pieces();
+  vocab.charsmap = longest.view();
+  LoadedTiny tiny(vocab);
+  REQUIRE(tiny.ok());
+  const u32 one[] = {kB};
+  const u32 more[] = {kB, kUnknown};
+  const u32 fewer[] = {kUnknown};
+  CHECK(tiny.encodes(Str(text, 64), one));
+  CHECK(tiny.encodes(Str(text, 65), more));
+  CHECK(tiny.encodes(Str(text, 63), fewer));
+  text[40] = '\0';
+  CHECK(tiny.encodes(Str(text, 64), fewer));
+  chain(longer, Charsmap::kMaxKeyBytes + 1);
+  CHECK(longer.error() == ErrorCode::kLimit);
+
+  // "AC" and "BC" end at one node, and "A" alone is replaced, too.
+  TinyMap shared("b");
+  constexpr u32 kOther = 256 ^ 'B';
+  constexpr u32 kEnd = 600 ^ 'C';
+  shared.set(TinyMap::kNode, (TinyMap::kNode ^ 600) << 10 | 0x100 | 'A');
+  shared.set(kOther, (kOther ^ 600) << 10 | 'B');
+  shared.set(600, 1u << 31);
+  shared.set(kEnd, (kEnd ^ 300) << 10 | 0x100 | 'C');
+  shared.set(300, 1u << 31 | 1);
+  vocab.charsmap = shared.view();
+  LoadedTiny both(vocab);
+  REQUIRE(both.ok());
+  const u32 ids[] = {kAb, kA};  // "AC" and "BC" are nothing, "A" is "b"
+  CHECK(both.encodes("aACABCa", ids));
+}
+
+TEST_CASE("unigram: a user-defined piece wins over better scores", "[tokenizer]") {
+  TinyVocab vocab = pieces();
+  const TinyToken tokens[] = {{"<unk>", TokenType::kUnknown},
+                              {"ab", TokenType::kUserDefined, -50},
+                              {"a", TokenType::kNormal, -0.5f},
+                              {"b", TokenType::kNormal, -0.5f}};
+  vocab.tokens = tokens;
+  static u8 file[4096];
+  static u8 memory[8192];
+  BufferSource source(TinyVocabWriter(vocab, file).write());
+  Arena arena(memory);
+  const Result<ModelFile> opened = ModelFile::open(source, arena);
+  REQUIRE(opened.ok());
+  Vocab loaded;
+  REQUIRE(loaded.load(arena, opened.value(), true).ok());
+  PieceIndex index;
+  REQUIRE(index.load(arena, loaded, [](u32 id) { return id > 0; }).ok());
+  UnigramCut cuts[3];
+  static_cast<void>(cut_unigram({&loaded, &index, 0, -20}, "ab", cuts));
+  CHECK((cuts[0].id == 1 && cuts[0].link == 2));
 }
 
 TEST_CASE("unigram: steps grow with the text, not with its square", "[tokenizer]") {
