@@ -63,22 +63,31 @@ void UefiHost::start_screen() {
   console_.write(line.text());
 }
 
-// A config that is there but can not be read is worth a line; none at all is normal.
+// Beside the program first; then in the root of the other volumes, for whom the partition of the
+// program is hidden (Windows does that). The first one that is there counts.
 void UefiHost::read_config() {
-  static constexpr const char* kPlaces[] = {"repl.cfg", "EFI/lbm/repl.cfg"};
-  for (const char* place : kPlaces) {
-    const Status read = config_file_.read(volume_, place, TextFile::Expect::kAnyBytes);
-    if (read.ok()) {
-      config_ = {place, config_file_.text()};
-      return;
-    }
-    if (read.error().code == ErrorCode::kNotFound) continue;
-    TextBuffer<256> line;
-    char reason[160];
-    line.print("[cfg] {}; default settings are used\n", format_error(read.error(), reason));
-    console_.write(line.text());
-    return;
+  if (try_config("repl.cfg") || try_config("EFI/lbm/repl.cfg")) return;
+  for (u32 volume = 1; volume < volume_.n_volume(); ++volume) {
+    TextBuffer<24> place;
+    if (try_config(place.print("{}:repl.cfg", volume).text())) return;
   }
+}
+
+// False: there is none. One that can not be read is worth a line.
+bool UefiHost::try_config(Str place) {
+  const Status read = config_file_.read(volume_, place, TextFile::Expect::kAnyBytes);
+  if (read.ok()) {
+    config_name_.clear();
+    config_ = {config_name_.append(place).text(), config_file_.text()};
+    return true;
+  }
+  // Of other volumes, which may be of any kind, only one that is read counts.
+  if (read.error().code == ErrorCode::kNotFound || place.contains(":")) return false;
+  TextBuffer<256> line;
+  char reason[160];
+  line.print("[cfg] {}; default settings are used\n", format_error(read.error(), reason));
+  console_.write(line.text());
+  return true;
 }
 
 // Under QEMU a harness may type for the user, and set what repl.cfg would (scripts/qemu.py).

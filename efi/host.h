@@ -55,6 +55,8 @@ class UefiHost final : public ReplHost {
   [[nodiscard]] Result<Str> export_file(Str name, Span<const u8> bytes) override {
     return state_folder_.export_file(name, bytes);
   }
+  [[nodiscard]] bool logs_for_programs() const override { return true; }
+  [[nodiscard]] bool measures() const override { return measured_boot_.available(); }
   void measure(Str what, const Sha256Digest& digest) override;
   void idle() override;
 
@@ -65,6 +67,7 @@ class UefiHost final : public ReplHost {
 
   void start_screen();
   void read_config();
+  [[nodiscard]] bool try_config(Str place);
   void read_harness();
 
   TscClock clock_;
@@ -80,6 +83,7 @@ class UefiHost final : public ReplHost {
   CpuFeatures features_;
   KernelTable kernels_ = {};
   TextFile config_file_{pages_};
+  TextBuffer<24> config_name_;
   NamedText config_;
   NamedText script_;
   SettingOverride overrides_[kMaxOverrides];

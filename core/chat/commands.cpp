@@ -55,7 +55,9 @@ constexpr CommandInfo kTable[kCommandCount] = {
      "all settings, where each comes from and when it counts", ""},
     {Command::kPreset, "preset", "", "[stable | creative | greedy]",
      "sampling settings in one word", ""},
-    {Command::kSave, "save", "", "[name | settings]", "keeps the conversation under a name", ""},
+    {Command::kSave, "save", "", "[name | settings | here]", "keeps the conversation under a name",
+     "settings: keeps those of now for the next start. here: begins to keep things on a stick that "
+     "was not made from our image."},
     {Command::kLoad, "load", "", "name", "goes on with a conversation that was kept", ""},
     {Command::kSessions, "sessions", "", "", "the conversations that are kept", ""},
     {Command::kResume, "resume", "", "",

@@ -77,6 +77,10 @@ class ReplHost {
   }
   // Facts about the machine for /diag and /report: calls out.line("key: value") for each.
   virtual void describe_machine(ConsolePrinter& out) { static_cast<void>(out); }
+  // True where a log of the machine is read by programs: lines that only those need are printed.
+  [[nodiscard]] virtual bool logs_for_programs() const { return false; }
+  // True where measure() records something, so that a model is worth hashing for it.
+  [[nodiscard]] virtual bool measures() const { return false; }
   // Told of what was loaded before it is used (measured boot): `what` is "model" or "config".
   virtual void measure(Str what, const Sha256Digest& digest) {
     static_cast<void>(what);

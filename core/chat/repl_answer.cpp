@@ -195,6 +195,7 @@ void Repl::report_answer(bool again) {
       out_.line("{}", way_out(fail(ErrorCode::kContextFull, ""), words));
       break;
   }
+  if (host_.logs_for_programs() && settings_.integer(Setting::kVerbose) > 0) print_end_lines();
   if (settings_.flag(Setting::kStats)) print_stats_line();
   if (stats_.has_digest) out_.line("[digest] {}", to_hex(stats_.digest).str());
   if (stats_.stop != StopReason::kContext && u64{n_used} * 5 >= u64{n_ctx} * 4) {
@@ -221,6 +222,26 @@ void Repl::report_failure(const Error& error, bool again) {
   if (error.code == ErrorCode::kContextFull && !advice.empty()) out_.line("  {}", advice);
   out_.line(again ? "  The answer that was there stays."
                   : "  The conversation is as it was before the question, which Up brings back.");
+}
+
+// How the answer ended, in the words of the prior system (docs/chat.md).
+void Repl::print_end_lines() {
+  Str reason = stop_reason_name(stats_.stop);
+  switch (stats_.stop) {
+    case StopReason::kEndOfGeneration: reason = "eos/bos"; break;
+    case StopReason::kLength: reason = "max_tokens"; break;
+    case StopReason::kContext: reason = "seq_len"; break;
+    case StopReason::kInterrupted:
+    case StopReason::kLoop: break;
+  }
+  const u32 pos = engine_->session().n_past();
+  out_.line("[gen] tokens={}", stats_.n_output);
+  out_.line("[stop] reason={} tok={} step={} pos={}", reason, stats_.n_output, stats_.n_decoded,
+            pos);
+  out_.line(
+      "[obs] gen_end tokens={} reason={} step={} pos={} repeat_escape=0 loop_escape={} "
+      "overrun_d=0",
+      stats_.n_output, reason, stats_.n_decoded, pos, stats_.stop == StopReason::kLoop ? 1 : 0);
 }
 
 // One line for people and for scripts; the shape of its first part is fixed (docs/chat.md).

@@ -118,7 +118,8 @@ bool Repl::load_model(const FileEntry& file) {
   options.n_ctx = session.n_ctx;
   options.n_batch = session.n_batch;
   options.kv = session.kv;
-  options.hash_file = settings_.flag(Setting::kHashModel) || settings_.flag(Setting::kDigest);
+  options.hash_file =
+      settings_.flag(Setting::kHashModel) || settings_.flag(Setting::kDigest) || host_.measures();
   static_cast<void>(console_.take_interrupt());
   LoadProgress progress(console_, host_.clock(), "Loading", label);
   show_status("loading");
@@ -180,6 +181,7 @@ void Repl::print_model_line() {
   out_.line("OK: Model loaded: {} (dim={}, layers={}, heads={}, kv={}, vocab={}, seq={})",
             engine_->name(), config.n_embd, config.n_layer, config.n_head, config.n_head_kv,
             config.n_vocab, session.n_ctx());
+  if (host_.logs_for_programs()) print_memory_line();
   if (settings_.flag(Setting::kBootQuiet)) return;
   out_.line("  context {} of {} tokens trained, KV {} {:.1} MiB, weights {:.1} MiB, template {}",
             session.n_ctx(), config.n_ctx_train, kv_type_name(session.kv_type()),
@@ -196,6 +198,20 @@ void Repl::print_model_line() {
     out_.line("[tokenizer] WARNING: {}", engine_->tokenizer().notice());
   if (!(engine_->file_hash() == Sha256Digest()))
     out_.line("  sha256 {}", to_hex(engine_->file_hash()).str());
+}
+
+// The memory of the model in the words that guardrails read: their class of RAM comes from `size`.
+void Repl::print_memory_line() {
+  const Span<const WeightPlacement> placements = engine_->placements();
+  const u8* const base = placements.empty() ? nullptr : placements[0].place;
+  out_.line(
+      "[llmk] Zone B: base=0x{:x} size={} MiB", static_cast<u64>(reinterpret_cast<usize>(base)),
+      host_.pages().bytes_free() / kMiB + (engine_->weight_bytes() + engine_->kv_bytes()) / kMiB);
+  const i64 asked = settings_.integer(Setting::kContext);
+  if (asked != 0) {
+    out_.line("[cfg] ctx_len={} -> effective seq_len={} (model={})", asked,
+              engine_->session().n_ctx(), engine_->model().config.n_ctx_train);
+  }
 }
 
 void Repl::print_no_model_help() {

@@ -89,6 +89,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   void report_answer(bool again);
   void report_failure(const Error& error, bool again);
   void print_stats_line();
+  void print_end_lines();
   void show_status(Str activity);
   static bool asked_to_stop(void* self);
 
@@ -101,6 +102,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   [[nodiscard]] bool load_model(const FileEntry& file);
   [[nodiscard]] Status take_sampler();
   void print_model_line();
+  void print_memory_line();
   void print_no_model_help();
   [[nodiscard]] Status find_file(Str name, FileEntry& out);
   [[nodiscard]] bool is_loaded(const FileEntry& file) const;

@@ -103,7 +103,7 @@ constexpr SettingInfo kTable[kSettingCount] = {
      "auto draws on the screen itself (gop) where it can; text leaves it to the firmware; serial "
      "shows nothing on it"},
     {Setting::kFontScale, "font_scale", "font", SettingType::kChoice, SettingWhen::kNow, 0, 0,
-     "auto", "auto 1 2 3", "size of the letters; auto: by the resolution"},
+     "auto", "auto 1 1.5 2 3", "size of the letters; auto: by the resolution"},
     {Setting::kTheme, "theme", "", SettingType::kChoice, SettingWhen::kNow, 0, 0, "dark",
      "dark light contrast", "colours of the screen"},
     {Setting::kKeymap, "keymap", "keyboard", SettingType::kChoice, SettingWhen::kNow, 0, 0, "auto",
