@@ -175,13 +175,24 @@ class Volume {
   ~Volume() = default;
 };
 
+// Told how far a long work is.
+class ProgressObserver {
+ public:
+  // `n_done` of `n_total` bytes are done. Returning false stops the work.
+  virtual bool on_progress(u64 n_done, u64 n_total) = 0;
+
+ protected:
+  ~ProgressObserver() = default;
+};
+
 // The files behind records that must survive a power cut (core/state): for each name two slots,
 // files of one fixed size that were allocated once, so that writing into them moves nothing else on
 // the medium. This is the only thing that the program writes without being asked to.
 class SlotFiles {
  public:
   static constexpr u32 kSlots = 2;
-  static constexpr u32 kMaxName = 32;  // letters, digits, '-' and '_'
+  static constexpr u32 kMaxName =
+      8;  // of A-Z, 0-9, '-' and '_' (is_record_name(), core/state/record.h)
   struct Entry {
     char name[kMaxName + 1] = {};
     u32 name_size = 0;
@@ -203,10 +214,11 @@ class SlotFiles {
   // Overwrites bytes of one slot; on return the medium has them (flushed, closed).
   // Errors: kNotFound, kReadOnly, kLimit (beyond the slot), kIo.
   [[nodiscard]] virtual Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) = 0;
-  // Allocates both slots of a new record, filled with zeros; does nothing where they are there and
-  // at least as large. Errors: kReadOnly, kLimit (no room; or the record is there and smaller),
-  // kIo.
-  [[nodiscard]] virtual Status reserve(Str name, u64 bytes) = 0;
+  // Sees to it that both slots of a record are there with `bytes` or more. What is missing is
+  // zeros; what an earlier call that was cut short has left is gone on with. `progress` is told
+  // where this takes long, and may be null. Errors: kReadOnly, kLimit (no room; or this size can
+  // not be had here), kCancelled, kIo.
+  [[nodiscard]] virtual Status reserve(Str name, u64 bytes, ProgressObserver* progress) = 0;
 
  protected:
   ~SlotFiles() = default;

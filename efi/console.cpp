@@ -16,6 +16,9 @@ constexpr u64 kInterruptPollUs = 5'000;
 // While waiting for a key: how often the ports that only we read are looked at. In units of 100 ns.
 constexpr u64 kTick100ns = 10 * 10'000;
 
+// How often the time of day is asked for while waiting: reading the clock chip is not free.
+constexpr u64 kClockPeriodUs = 1'000'000;
+
 bool is_console_member(EFI_HANDLE handle) {
   EFI_GUID guid = kConsoleOutDeviceGuid;
   void* ignored = nullptr;
@@ -206,11 +209,23 @@ KeyEvent FirmwareConsole::poll_key() {
   return next_key();
 }
 
+void FirmwareConsole::tick_clock() {
+  const u64 now_us = clock_.now_us();
+  if (time_of_day_.now == nullptr || now_us < next_clock_us_) return;
+  next_clock_us_ = now_us + kClockPeriodUs;
+  const Str time = time_of_day_.now(time_of_day_.host);
+  restore_float_state();
+  graphic_.show_clock(time);
+}
+
 KeyEvent FirmwareConsole::wait_key() {
   for (;;) {
     const KeyEvent event = poll_key();
     if (event.key != Key::kNone) return event;
-    if (graphic_.active()) graphic_.flush();
+    if (graphic_.active()) {
+      tick_clock();
+      graphic_.flush();
+    }
     // Sleeping in the firmware rather than spinning: the processor halts between interrupts, and
     // its drivers run.
     EFI_EVENT events[2];

@@ -24,6 +24,12 @@
 
 namespace lbm::efi {
 
+// The time of day as ConsoleStatus::clock has it.
+struct TimeOfDay {
+  Str (*now)(void* host) = nullptr;
+  void* host = nullptr;
+};
+
 class FirmwareConsole final : public Console {
  public:
   static constexpr u32 kMaxSerialPorts = 4;
@@ -39,6 +45,8 @@ class FirmwareConsole final : public Console {
   [[nodiscard]] Status load_font(FirmwareVolume& volume);
   // Where F10 puts its pictures.
   void set_export(const FileExport& file_export) { graphic_.set_export(file_export); }
+  // What the clock of the status bar shows while the user is waited for.
+  void set_time_of_day(const TimeOfDay& time_of_day) { time_of_day_ = time_of_day; }
   // Gives the display back to the firmware, and the timer of wait_key().
   void stop();
 
@@ -62,6 +70,7 @@ class FirmwareConsole final : public Console {
   void read_devices();
   [[nodiscard]] KeyEvent next_key();
   void write_log(Str utf8);
+  void tick_clock();
 
   TscClock& clock_;
   Screen screen_;
@@ -76,6 +85,8 @@ class FirmwareConsole final : public Console {
   EscapeParser log_parser_;
   u64 next_poll_us_ = 0;
   EFI_EVENT tick_ = nullptr;
+  TimeOfDay time_of_day_;
+  u64 next_clock_us_ = 0;
 };
 
 }  // namespace lbm::efi

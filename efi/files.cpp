@@ -144,7 +144,9 @@ class DiskBytes final : public VolumeBytes {
  public:
   DiskBytes(EFI_DISK_IO& disk, u32 media) : disk_(disk), media_(media) {}
   bool read(u64 offset, Span<u8> out) override {
-    return !failed(disk_.ReadDisk(&disk_, media_, offset, out.size(), out.data()));
+    const EFI_STATUS status = disk_.ReadDisk(&disk_, media_, offset, out.size(), out.data());
+    restore_float_state();
+    return !failed(status);
   }
 
  private:

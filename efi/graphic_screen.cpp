@@ -158,6 +158,12 @@ void GraphicScreen::show_status(const ConsoleStatus& status) {
   flush_if_due();
 }
 
+void GraphicScreen::show_clock(Str clock) {
+  if (!shown_->show_clock(clock)) return;
+  waiting_ = true;
+  flush_if_due();
+}
+
 bool GraphicScreen::take_broken_line() {
   const bool broken = broken_line_;
   broken_line_ = false;

@@ -43,6 +43,8 @@ class GraphicScreen {
   // The rest only while active().
   void write(Str utf8);
   void show_status(const ConsoleStatus& status);
+  // The clock of the status bar; nothing is drawn before its minute changes.
+  void show_clock(Str clock);
   // Draws what waits: now, or where it is due.
   void flush();
   void flush_if_due();

@@ -2,6 +2,7 @@
 #include "efi/host.h"
 
 #include "core/base/fmt.h"
+#include "core/chat/printable.h"
 #include "efi/debug_devices.h"
 #include "efi/firmware.h"
 #include "efi/panic.h"
@@ -23,7 +24,8 @@ void UefiHost::start(const CpuState& state) {
   features_ = detect_cpu_features();
   volume_.start(&clock_);
   const auto tell = [](void* console, Str line) {
-    static_cast<Console*>(console)->write(line);
+    // Names from a disk are in it.
+    write_printable(*static_cast<Console*>(console), line);
     static_cast<Console*>(console)->write("\n");
   };
   volume_.set_notice({tell, static_cast<Console*>(&console_)});
@@ -55,6 +57,7 @@ void UefiHost::start_screen() {
     return static_cast<UefiHost*>(host)->export_file(name, bytes);
   };
   console_.set_export({export_to, this});
+  console_.set_time_of_day({[](void* host) { return static_cast<UefiHost*>(host)->now(); }, this});
   const Status font = console_.load_font(volume_);
   if (font.ok()) return;
   TextBuffer<256> line;
@@ -78,7 +81,7 @@ bool UefiHost::try_config(Str place) {
   const Status read = config_file_.read(volume_, place, TextFile::Expect::kAnyBytes);
   if (read.ok()) {
     config_name_.clear();
-    config_ = {config_name_.append(place).text(), config_file_.text()};
+    config_ = {config_name_.append(place).text(), config_file_.text(), config_file_.bytes()};
     return true;
   }
   // Of other volumes, which may be of any kind, only one that is read counts.

@@ -56,13 +56,17 @@ Span<const u8> smbios_table() {
 }
 
 void describe_smbios(ConsolePrinter& out) {
-  const SmbiosFacts facts = read_smbios(smbios_table());
+  const Span<const u8> table = smbios_table();
+  if (table.data() == nullptr) return;  // none, or an entry point that says so
+  const SmbiosFacts facts = read_smbios(table);
   out.line("machine    {} {}", facts.maker, facts.product);
-  out.line("board      {} {}", facts.board_maker, facts.board);
+  if (!facts.board_maker.empty() || !facts.board.empty())
+    out.line("board      {} {}", facts.board_maker, facts.board);
   out.line("bios       {} {} {}", facts.bios_vendor, facts.bios_version, facts.bios_date);
   out.line("processor  {} x {}", facts.n_processor, facts.processor);
-  out.line("modules    {} of memory, {} MiB, {} MT/s", facts.n_memory_module, facts.memory_mib,
-           facts.memory_mt_s);
+  out.print("modules    {} of memory, {} MiB", facts.n_memory_module, facts.memory_mib);
+  if (facts.memory_mt_s != 0) out.print(", {} MT/s", facts.memory_mt_s);
+  out.line("");
 }
 
 void describe_modes(ConsolePrinter& out) {

@@ -2,6 +2,7 @@
 #include "efi/state_folder.h"
 
 #include "core/base/arith.h"
+#include "core/state/record.h"
 #include "efi/cpu_state.h"
 
 namespace lbm::efi {
@@ -16,16 +17,6 @@ constexpr u64 kLine = 64 * kKiB;
 constexpr u32 kMaxFolderEntries = 1024;  // a broken driver may list one entry for ever
 constexpr u64 kWrite = EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE;
 constexpr u64 kCreate = kWrite | EFI_FILE_MODE_CREATE;
-
-// Record names are ours; what else comes from above must not become a path.
-bool is_record_name(Str name) {
-  if (name.empty() || name.size() > 8) return false;  // FAT: 8.3
-  for (const char c : name) {
-    const bool fits = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    if (!fits) return false;
-  }
-  return true;
-}
 
 bool is_file_name(Str name) {
   if (name.empty() || name.size() > 48 || name[0] == '.') return false;
@@ -78,7 +69,7 @@ void StateFolder::start_on(EFI_FILE_IO_INTERFACE* system, bool is_write_protecte
     EFI_STATUS status = EFI_SUCCESS;
     EFI_FILE_HANDLE folder = open(path, EFI_FILE_MODE_READ, 0, status);
     if (folder == nullptr) {
-      reason_ = "this stick has no place for it; /save here makes one, the folder lbm";
+      reason_ = "this stick has no place for it (\"/save here\" makes one, the folder lbm)";
     } else {
       (void)folder->Close(folder);
     }
@@ -189,7 +180,9 @@ u32 StateFolder::list(Str prefix, Span<Entry> out) {
       entry.name[entry.name_size] = static_cast<char>(units[entry.name_size]);
       ++entry.name_size;
     }
-    if (!is_record_name(entry.text()) || !entry.text().starts_with(prefix)) continue;
+    if (units[entry.name_size] != '.' || !is_record_name(entry.text()) ||
+        !entry.text().starts_with(prefix))
+      continue;
     entry.slot_bytes = info.FileSize;
     u32 at = static_cast<u32>(min_u64(n++, out.size()));
     // In order of the names; what does not fit falls off the end.
@@ -294,8 +287,9 @@ u64 StateFolder::free_bytes() {
   return info.ReadOnly != 0 ? 0 : info.FreeSpace;
 }
 
-// A file of zeros: what was on the medium before must not pass for a record.
-Status StateFolder::make_file(Path& path, Str name, u64 size) {
+// A file of zeros: what was on the medium before must not pass for a record. There is no quicker
+// way: firmware that is told of a new size writes the zeros itself, and can not be stopped.
+Status StateFolder::make_file(Path& path, Making& making) {
   static constexpr u8 kZeros[16 * kKiB] = {};
   EFI_STATUS status = EFI_SUCCESS;
   EFI_FILE_HANDLE file = open(path, kCreate, 0, status);
@@ -304,37 +298,52 @@ Status StateFolder::make_file(Path& path, Str name, u64 size) {
                 "the file can not be made")
         .about(path.text.text());
   }
-  bool ok = true;
-  for (u64 done = 0; ok && done < size;) {
-    UINTN n = static_cast<UINTN>(min_u64(sizeof(kZeros), size - done));
+  // What an earlier call has made stays.
+  u64 size = size_of(file);
+  making.n_done += min_u64(size, making.slot_size);
+  bool ok = !failed(file->SetPosition(file, size));
+  bool goes_on = true;
+  while (ok && goes_on && size < making.slot_size) {
+    UINTN n = static_cast<UINTN>(min_u64(sizeof(kZeros), making.slot_size - size));
     const UINTN wanted = n;
     ok = !failed(file->Write(file, &n, const_cast<u8*>(kZeros))) && n == wanted;
-    done += wanted;
+    size += wanted;
+    making.n_done += wanted;
+    if (!ok || making.progress == nullptr) continue;
+    restore_float_state();
+    goes_on = making.progress->on_progress(making.n_done, kSlots * making.slot_size);
   }
   ok = !failed(file->Flush(file)) && ok;
   ok = !failed(file->Close(file)) && ok;
   restore_float_state();
-  if (!ok) return fail(ErrorCode::kLimit, "there is no room for it").about(name).with(size);
+  if (!ok) {
+    return fail(ErrorCode::kLimit, "there is no room for it")
+        .about(making.name)
+        .with(making.slot_size);
+  }
+  if (!goes_on) return fail(ErrorCode::kCancelled, "stopped").about(making.name);
   return {};
 }
 
-Status StateFolder::reserve(Str name, u64 bytes) {
+Status StateFolder::reserve(Str name, u64 bytes, ProgressObserver* progress) {
   if (!reason_.empty()) return fail(ErrorCode::kReadOnly, "nothing is written here").about(name);
   if (!is_record_name(name)) return fail(ErrorCode::kLimit, "no name of a record").about(name);
-  if (const Result<u64> have = slot_bytes(name); have.ok()) {
-    if (have.value() >= bytes) return {};
-    return fail(ErrorCode::kLimit, "the record is there and smaller")
-        .about(name)
-        .with(have.value(), bytes);
+  if (const Result<u64> have = slot_bytes(name); have.ok() && have.value() >= bytes) return {};
+  close_reading();
+  Making making = {name, bytes + kLine, 0, progress};
+  u64 missing = 0;
+  for (u32 slot = 0; slot < kSlots; ++slot) {
+    EFI_FILE_HANDLE file = nullptr;
+    u64 size = 0;
+    if (open_slot(name, slot, EFI_FILE_MODE_READ, file, size).ok()) (void)file->Close(file);
+    missing += making.slot_size - min_u64(size, making.slot_size);
   }
-  const u64 size = bytes + kLine;
-  const u64 free = free_bytes();
-  if (free < kSlots * size)
-    return fail(ErrorCode::kLimit, "there is no room for it").about(name).with(free, kSlots * size);
+  if (const u64 free = free_bytes(); free < missing)
+    return fail(ErrorCode::kLimit, "there is no room for it").about(name).with(free, missing);
   for (u32 slot = 0; slot < kSlots; ++slot) {
     Path path;
     slot_path(path, name, slot);
-    const Status made = make_file(path, name, size);
+    const Status made = make_file(path, making);
     if (!made.ok()) return made;
   }
   return {};

@@ -4,8 +4,9 @@
 // A stick that the user made by unzipping has no STATE partition (state_partition.h). Writing is
 // off there until make_folder(), which is asked for by a command, and remembered by the folder lbm;
 // slot S of record NAME then is the file lbm\SLOTs\NAME.s. They are preallocated, and a write into
-// one is: open, write, Flush, Close. Nothing is kept open for writing, nothing grows, nothing is
-// renamed; firmware drops what it has in its cache when a program ends (docs/state.md).
+// one is: open, write, Flush, Close. Nothing is kept open for writing, nothing that holds a record
+// grows, nothing is renamed; firmware drops what it has in its cache when a program ends
+// (docs/state.md).
 #pragma once
 
 #include "core/base/fmt.h"
@@ -28,7 +29,7 @@ class StateFolder final : public SlotFiles {
   [[nodiscard]] Result<u64> slot_bytes(Str name) override;
   [[nodiscard]] Status read(Str name, u32 slot, u64 offset, Span<u8> out) override;
   [[nodiscard]] Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) override;
-  [[nodiscard]] Status reserve(Str name, u64 bytes) override;
+  [[nodiscard]] Status reserve(Str name, u64 bytes, ProgressObserver* progress) override;
 
   // ReplHost::export_file(): into the folder lbm, which is made where it is not there: the user
   // asked for a file.
@@ -45,7 +46,14 @@ class StateFolder final : public SlotFiles {
   void slot_path(Path& out, Str name, u32 slot) const;
   [[nodiscard]] EFI_FILE_HANDLE open(Path& path, u64 mode, u64 attributes, EFI_STATUS& status);
   [[nodiscard]] Status open_slot(Str name, u32 slot, u64 mode, EFI_FILE_HANDLE& file, u64& size);
-  [[nodiscard]] Status make_file(Path& path, Str name, u64 size);
+  // How far reserve() is with both slots of a record.
+  struct Making {
+    Str name;
+    u64 slot_size = 0;
+    u64 n_done = 0;
+    ProgressObserver* progress = nullptr;
+  };
+  [[nodiscard]] Status make_file(Path& path, Making& making);
   [[nodiscard]] u64 free_bytes();
   void close_reading();
   // The volume; nullptr when there is none, and from when its disk was taken out: the firmware has

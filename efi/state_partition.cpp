@@ -4,6 +4,7 @@
 #include "core/base/arith.h"
 #include "core/base/byte_reader.h"
 #include "core/base/sha256.h"
+#include "core/state/record.h"
 #include "efi/cpu_state.h"
 
 namespace lbm::efi {
@@ -14,7 +15,7 @@ constexpr EFI_GUID kDiskIoGuid = EFI_DISK_IO_PROTOCOL_GUID;
 constexpr Str kMagic = "LBMSLOT1";
 constexpr usize kHeadBytes = 48;
 constexpr usize kEntryBytes = 32;
-constexpr u32 kNameBytes = 8;
+constexpr u32 kNameBytes = SlotFiles::kMaxName;
 constexpr u64 kLine = 64 * kKiB;
 constexpr u32 kMaxPathNodes = 64;
 constexpr u32 kTries = 3;           // of a read
@@ -42,14 +43,6 @@ bool on_same_disk(EFI_HANDLE a, EFI_HANDLE b) {
   const Span<const u8> x = disk_path(a);
   const Span<const u8> y = disk_path(b);
   return !x.empty() && x.size() == y.size() && __builtin_memcmp(x.data(), y.data(), x.size()) == 0;
-}
-
-bool is_record_name(Str name) {
-  for (const char c : name) {
-    const bool fits = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    if (!fits) return false;
-  }
-  return !name.empty();
 }
 
 }  // namespace
@@ -229,6 +222,7 @@ Status StatePartition::write(Str name, u32 slot, u64 offset, Span<const u8> byte
     status = disk_->WriteDisk(disk_, block_->Media->MediaId, place->offsets[slot] + offset + done,
                               n, const_cast<u8*>(bytes.data() + done));
     done += n;
+    restore_float_state();
     if (is_gone()) return fail(ErrorCode::kIo, "the disk was taken out").about(name).at(offset);
   }
   // Also after a write that failed: what did arrive shall not stay in a cache.
@@ -241,7 +235,7 @@ Status StatePartition::write(Str name, u32 slot, u64 offset, Span<const u8> byte
   return {};
 }
 
-Status StatePartition::reserve(Str name, u64 bytes) {
+Status StatePartition::reserve(Str name, u64 bytes, ProgressObserver*) {
   const Place* place = find(name);
   if (place != nullptr && place->entry.slot_bytes >= bytes) return {};
   return fail(ErrorCode::kLimit, "the STATE partition has no place of this size")

@@ -43,7 +43,7 @@ class StatePartition final : public SlotFiles {
   [[nodiscard]] Status read(Str name, u32 slot, u64 offset, Span<u8> out) override;
   [[nodiscard]] Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) override;
   // The records are those of the image. Errors: kLimit.
-  [[nodiscard]] Status reserve(Str name, u64 bytes) override;
+  [[nodiscard]] Status reserve(Str name, u64 bytes, ProgressObserver* progress) override;
 
  private:
   struct Place {

@@ -23,7 +23,7 @@ SHARED_TEST_SRC := $(filter-out tests/hosted/% tests/bare/% tests/node/% tests/f
 # Where several hosts define the same things (panic, efi_main), a program takes all of a host but its main file.
 EFI_PARTS_SRC   := $(filter-out efi/main.cpp,$(EFI_SRC))
 TOOLS_PARTS_SRC := $(filter-out tools/main.cpp,$(TOOLS_SRC))
-WEB_PARTS_SRC   := $(filter-out web/wasm_module.cpp,$(WEB_SRC))
+WEB_PARTS_SRC   := $(filter-out web/wasm_module.cpp web/api.cpp,$(WEB_SRC))
 
 # The kernels of host $(1), as far as they are written.
 isa_sources = $(wildcard $(foreach isa,$(ISAS_$(1)),kernels/isa/$(isa).cpp))

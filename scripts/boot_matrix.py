@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from passes.matrix_rows import DIGEST, FIRMWARE, PROMPT, ROWS, Row
-from passes.tiny_model import NAME, write_tiny_model, write_zero_model
+from passes.tiny_model import NAME, write_tiny_model, write_tiny_model_as, write_zero_model
 from passes.voice import EXIT_FAILED, EXIT_PASSED, ROOT, PassFailed, Voice, shown_path, whole_number
 from qemu_accel import choose_accelerator
 from qemu_chat import BootVolume, fill_boot_folder
@@ -37,6 +37,9 @@ DEFAULT_EFI = ROOT / "build" / "efi" / "BOOTX64.EFI"
 LOGS = ROOT / "artifacts" / "boot-matrix"
 N_TOKEN = 8
 CONFIG = f"temp=0\nseed=1\nmax_tokens={N_TOKEN}\nstats=1\ndigest=1\n"
+
+# Contents that are the tiny model in another format. Its vocabulary may be another there, and so is its answer then.
+FORMS = ("split", "slm", "llama2c")
 
 PASSED = "passed"
 FAILED = "failed"
@@ -60,12 +63,25 @@ class Contents:
         self.folder = folder
         self.tiny = write_tiny_model(folder)
         self._volumes: Dict[str, BootVolume] = {}
+        self._forms: Dict[str, List[Path]] = {}
 
     def volume(self, name: str, models: List[Path]) -> BootVolume:
         """A bootable disk with these models."""
         if name not in self._volumes:
             self._volumes[name] = BootVolume(self.efi, models, CONFIG)
         return self._volumes[name]
+
+    def form(self, name: str) -> List[Path]:
+        """The files of the tiny model in another format."""
+        if name not in self._forms:
+            folder = self.folder / f"form-{name}"
+            folder.mkdir()
+            self._forms[name] = write_tiny_model_as(folder, name)
+        return self._forms[name]
+
+    def model_of(self, row: Row) -> Path:
+        """The file that the row's first answer comes from."""
+        return self.form(row.content)[0] if row.content in FORMS else self.tiny
 
     def in_folder(self, name: str, model: Path) -> Path:
         """A folder that QEMU shows as a bootable disk: no copy of a large sparse file is made."""
@@ -86,6 +102,8 @@ class Contents:
             cut = self.folder / "cut.gguf"
             cut.write_bytes(self.tiny.read_bytes()[:-100_000])
             options.images = self.volume("cut-off", [cut]).images
+        elif row.content in FORMS:
+            options.images = self.volume(row.content, self.form(row.content)).images
         elif row.content in ("none", "second-only"):
             options.images = self.volume("none", []).images
         else:
@@ -250,13 +268,17 @@ def run_rows(rows: List[Row], options, voice: Voice) -> List[Outcome]:
         contents = Contents(options.efi, Path(folder))
         try:
             # Of the same build as the application, if of any.
-            digest = reference_digest(options.efi.resolve().parent.parent / "lbm", contents.tiny)
+            lbm = options.efi.resolve().parent.parent / "lbm"
+            digests: Dict[Path, Optional[str]] = {}
             for row in rows:
+                model = contents.model_of(row)
+                if model not in digests:
+                    digests[model] = reference_digest(lbm, model)
                 log_path = options.logs / f"{row.name}.log"
                 timeout_s = max(options.timeout_sec, row.least_timeout_s)
                 outcome = run_row(row, contents, options.accel, timeout_s, log_path)
-                hold_against(outcome, digest)
-                digest = digest or outcome.digest
+                hold_against(outcome, digests[model])
+                digests[model] = digests[model] or outcome.digest
                 outcomes.append(outcome)
                 mark = {PASSED: "OK", FAILED: "FAIL", SKIPPED: "SKIP"}[outcome.state]
                 voice.line(f"[{mark}] {row.name}: {outcome.detail}, {outcome.seconds:.1f} s"

@@ -4,6 +4,8 @@
   power_cut.py                       200 turns, at least 10,000 states, 50 of them booted
   power_cut.py --short               a few turns, for CI
   power_cut.py --turns N --boot N    as many turns; boot so many of the states
+  power_cut.py --double N            cut again: N of the states are resumed with their writes recorded, and checked the same way
+  power_cut.py --kill N              kill QEMU N times at any moment of a session; what it said to be committed has to be there
   power_cut.py --keep DIR            leave image and log there;  --reuse DIR  check what an earlier run left
 
 The application boots from an image as the release has it, with a tiny model; questions, /save, /undo, /snap_save, /reset and settings
@@ -19,9 +21,11 @@ Exit codes: 0 nothing was lost, 1 something was or the session failed, 2 usage.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import mmap
+import os
 import random
 import re
 import shutil
@@ -53,6 +57,7 @@ HALF = 1 << 63
 COMMITTED = re.compile(r"^\[state\] committed (\w+) generation=(\d+)$", re.MULTILINE)
 SETTINGS = b"max_tokens=6\nverbose=2\ntemp=0\nstats=0\nboot_logo=0\n"
 TIMEOUT_S = 60
+KILL_WITHIN_S = 12.0
 Record = Tuple[int, str]  # generation, digest of the payload
 
 
@@ -116,23 +121,34 @@ def make_base(efi: Path, folder: Path) -> Path:
     return base
 
 
-def record(arguments, folder: Path) -> Session:
-    """Boots the application, types the script, and keeps base image and write log."""
-    base = make_base(arguments.efi, folder)
+def committed(log: str) -> Dict[str, int]:
+    """What the application said to be safe."""
+    return {name: int(generation) for name, generation in COMMITTED.findall(log)}
+
+
+def copy_image(source: Path, target: Path):
+    subprocess.run(["cp", "--sparse=always", source, target], check=True)
+
+
+def type_step(machine: Machine, text: str, record_name: Optional[str], at: int, timeout_s: float = TIMEOUT_S) -> int:
+    """Types a line and waits for what ends it; returns where in the log that was."""
+    machine.type_line(text)
+    ending = rf"^\[state\] committed {record_name}\w* generation=\d+$" if record_name else r"^OK: "
+    return machine.wait_for(ending, timeout_s, at).end()
+
+
+def record(arguments, base: Path, folder: Path, steps) -> Session:
+    """Boots a copy of `base`, types the steps, and keeps the write log."""
     session = Session(base, folder / "writes.log")
     image = folder / "session.img"
-    subprocess.run(["cp", "--sparse=always", base, image], check=True)
+    copy_image(base, image)
     session.log.write_bytes(b"")
     with Machine(machine_with(arguments, logged_drive(image, session.log))) as machine:
         at = machine.wait_for(r"^OK: REPL ready", TIMEOUT_S).end()
-        for text, record_name in script(arguments.turns):
-            machine.type_line(text)
-            if record_name:
-                at = machine.wait_for(rf"^\[state\] committed {record_name}\w* generation=\d+$", TIMEOUT_S, at).end()
-            else:
-                at = machine.wait_for(r"^OK: ", TIMEOUT_S, at).end()
+        for text, record_name in steps:
+            at = type_step(machine, text, record_name, at)
             # First what was said, then how long the log is: a commit can not be newer than its place.
-            said = dict((name, int(n)) for name, n in COMMITTED.findall(machine.log))
+            said = committed(machine.log)
             session.marks.append((session.log.stat().st_size, said))
         machine.type_line("/shutdown")
         machine.wait_exit(TIMEOUT_S)
@@ -223,7 +239,9 @@ class Checker:
                 self.slot_of.update((sector, key) for sector in entry.sectors())
         if not self.slots:
             raise BadDisk("there is no STATE partition with slots")
-        self.now = {key: None for key in self.slots}
+        # Of a fresh image all are empty; a state that a cut has left has records.
+        self.now = self.check_slots(self.slots)
+        self.contents = {(name, slot[0]): slot[1] for (name, _), slot in self.now.items() if slot}
 
     def close(self):
         self.disk.close()
@@ -262,8 +280,9 @@ class Checker:
                 self.findings.append(f"{where} {state.kind}: {name} generation {best[0]} has another content")
         self.disk.delta = {}
 
-    def run(self, epochs: List[Epoch], draw: random.Random, keep=None):
-        stable: Dict[str, int] = {}
+    def run(self, epochs: List[Epoch], draw: random.Random, keep=None, stable: Optional[Dict[str, int]] = None):
+        """Checks every state of these writes; `stable` is what was committed before the first of them."""
+        stable = dict(stable or {})
         for number, epoch in enumerate(epochs):
             for write in epoch.writes:
                 self.n_write += 1
@@ -320,22 +339,43 @@ class Sampler:
             self.kept[at] = sample
 
 
-def boot(arguments, base: Path, folder: Path, sample) -> Optional[str]:
-    """Boots a state, takes the conversation up, and keeps another turn. Returns what went wrong."""
-    sectors, committed, kind = sample
+@contextlib.contextmanager
+def image_of(base: Path, folder: Path, sectors: Dict[int, bytes]):
+    """The disk in a state, as a file for as long as it is needed."""
     image = folder / "state.img"
-    subprocess.run(["cp", "--sparse=always", base, image], check=True)
-    with open(image, "r+b") as file:
-        for sector, data in sectors.items():
-            file.seek(sector * SECTOR)
-            file.write(data)
-    has_chat = any(name.startswith("CHAT") for name in committed)
-    drive = ["-drive", f"if=none,id=d0,format=raw,cache=unsafe,file={str(image).replace(',', ',,')}",
-             "-device", "virtio-blk-pci,drive=d0,bootindex=0"]
+    copy_image(base, image)
     try:
-        with Machine(machine_with(arguments, drive)) as machine:
+        with open(image, "r+b") as file:
+            for sector, data in sectors.items():
+                file.seek(sector * SECTOR)
+                file.write(data)
+        yield image
+    finally:
+        image.unlink()
+
+
+def plain_drive(image: Path, cache: str) -> List[str]:
+    return ["-drive", f"if=none,id=d0,format=raw,cache={cache},file={str(image).replace(',', ',,')}",
+            "-device", "virtio-blk-pci,drive=d0,bootindex=0"]
+
+
+def has_chat(records) -> bool:
+    return any(name.startswith("CHAT") for name in records)
+
+
+def boot(arguments, base: Path, folder: Path, sample) -> Optional[str]:
+    """Boots a state and resumes it. Returns what went wrong."""
+    sectors, safe, kind = sample
+    with image_of(base, folder, sectors) as image:
+        return resume(arguments, image, has_chat(safe), kind)
+
+
+def resume(arguments, image: Path, takes_up: bool, kind: str) -> Optional[str]:
+    """Boots an image, takes the conversation up, and keeps another turn. Returns what went wrong."""
+    try:
+        with Machine(machine_with(arguments, plain_drive(image, "unsafe"))) as machine:
             at = machine.wait_for(r"^OK: REPL ready", TIMEOUT_S).end()
-            if has_chat:
+            if takes_up:
                 machine.type_line("/resume")
                 at = machine.wait_for(r"^OK: \d+ messages", TIMEOUT_S, at).end()
             machine.type_line("And back?")
@@ -347,8 +387,99 @@ def boot(arguments, base: Path, folder: Path, sample) -> Optional[str]:
             return None
     except MachineError as error:
         return f"{kind}: {error}\n{error.transcript}"
+
+
+# ---- cutting again ---------------------------------------------------------------------------------------------------
+
+
+AGAIN_TURNS = 3
+
+
+def steps_after(safe: Dict[str, int], n_turn: int):
+    """What is typed at a disk with these records. Names that may be taken are left out."""
+    if has_chat(safe):
+        yield "/resume", None
+        yield "And back?", "CHAT"
+        yield "/reset", None
+    yield from (step for step in script(n_turn) if not step[0].startswith("/save trip"))
+
+
+def cut_again(arguments, base: Path, folder: Path, sample, total: dict) -> Optional[str]:
+    """Resumes a state with its writes recorded, and checks every state that follows from those. Returns what went wrong."""
+    sectors, safe, kind = sample
+    inner = folder / "again"
+    inner.mkdir(exist_ok=True)
+    with image_of(base, folder, sectors) as image:
+        try:
+            session = record(arguments, image, inner, steps_after(safe, AGAIN_TURNS))
+        except MachineError as error:
+            return f"{kind}, then a session: {error}\n{error.transcript}"
+        checker = Checker(session)
+        try:
+            checker.run(read_log(session.log.read_bytes()), random.Random(arguments.seed), stable=safe)
+        finally:
+            checker.close()
+    total["states"] += sum(checker.counts.values())
+    total["commits"] += checker.n_commit
+    total["booted"] += 1
+    problems = checker.findings + [f"{checker.n_outside} writes outside of slots"] * bool(checker.n_outside)
+    return f"{kind}, then a cut: {problems[0]}" if problems else None
+
+
+def cache_for_kill(folder: Path) -> str:
+    """cache=none where the folder's file system has O_DIRECT: what QEMU says to be written has left its process."""
+    probe = folder / "direct"
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_RDWR | getattr(os, "O_DIRECT", 0)))
+        return "none"
+    except OSError:
+        return "writethrough"
     finally:
-        image.unlink()
+        probe.unlink(missing_ok=True)
+
+
+def lost_records(image: Path, safe: Dict[str, int]) -> List[str]:
+    """What was committed and is not in the image."""
+    checker = Checker(Session(image, image))
+    try:
+        best = {name: newest([checker.now[(name, 0)], checker.now[(name, 1)]]) for name in safe}
+    finally:
+        checker.close()
+    return [f"{name} generation {generation} is lost, {best[name][0] if best[name] else 'nothing'} is left"
+            for name, generation in safe.items() if best[name] is None or best[name][0] < generation]
+
+
+def kill_and_resume(arguments, base: Path, folder: Path) -> dict:
+    """One image; session after session on it is killed (SIGKILL) at a random time, and the next one resumes."""
+    draw = random.Random(arguments.seed + 2)
+    image = folder / "kill.img"
+    copy_image(base, image)
+    cache = cache_for_kill(folder)
+    total = {"kills": 0, "commits": 0, "cache": cache, "problems": []}
+    safe: Dict[str, int] = {}
+    for _ in range(arguments.kill):
+        with Machine(machine_with(arguments, plain_drive(image, cache))) as machine:
+            try:
+                at = machine.wait_for(r"^OK: REPL ready", TIMEOUT_S).end()
+                end = time.monotonic() + draw.uniform(0.2, KILL_WITHIN_S)
+                for text, record_name in steps_after(safe, TURNS):
+                    at = type_step(machine, text, record_name, at, max(0.01, end - time.monotonic()))
+                    if time.monotonic() >= end:
+                        break
+            except MachineError as error:
+                if not machine.running() or "did not come" not in str(error) or "REPL ready" in str(error):
+                    total["problems"].append(f"{error}\n{error.transcript}")
+                    break
+        # Leaving the block killed it.
+        said = committed(machine.log)
+        total["kills"] += 1
+        total["commits"] += len(COMMITTED.findall(machine.log))
+        safe.update(said)
+        total["problems"] += lost_records(image, safe)
+    problem = resume(arguments, image, has_chat(safe), "killed")
+    total["problems"] += [problem] if problem else []
+    image.unlink()
+    return total
 
 
 # ---- the whole -------------------------------------------------------------------------------------------------------
@@ -356,24 +487,30 @@ def boot(arguments, base: Path, folder: Path, sample) -> Optional[str]:
 
 def run(arguments, folder: Path) -> dict:
     started = time.monotonic()
-    session = reuse(arguments.reuse) if arguments.reuse else record(arguments, folder)
+    session = (reuse(arguments.reuse) if arguments.reuse
+               else record(arguments, make_base(arguments.efi, folder), folder, script(arguments.turns)))
     recorded = time.monotonic()
     epochs = read_log(session.log.read_bytes())
     checker = Checker(session)
-    sampler = Sampler(arguments.boot, random.Random(arguments.seed + 1))
-    stable = checker.run(epochs, random.Random(arguments.seed), sampler if arguments.boot else None)
+    n_sample = max(arguments.boot, arguments.double)
+    sampler = Sampler(n_sample, random.Random(arguments.seed + 1))
+    stable = checker.run(epochs, random.Random(arguments.seed), sampler if n_sample else None)
     checked = time.monotonic()
-    failed_boots = [problem for problem in (boot(arguments, session.base, folder, sample) for sample in sampler.kept) if problem]
+    booted, again = sampler.kept[:arguments.boot], sampler.kept[:arguments.double]
+    failed_boots = [problem for problem in (boot(arguments, session.base, folder, sample) for sample in booted) if problem]
+    double = {"booted": 0, "states": 0, "commits": 0}
+    double["problems"] = [problem for problem in (cut_again(arguments, session.base, folder, sample, double) for sample in again) if problem]
+    kill = kill_and_resume(arguments, session.base, folder) if arguments.kill else {"kills": 0, "problems": []}
     n_state = sum(checker.counts.values())
     result = {"states": n_state, "by_kind": checker.counts, "writes": checker.n_write, "commits": checker.n_commit,
               "records": len(stable), "findings": len(checker.findings), "first_findings": checker.findings[:10],
               "writes_outside_slots": checker.n_outside, "writes_on_boot_file_or_models": checker.n_overlap,
-              "booted": len(sampler.kept), "failed_boots": failed_boots,
+              "booted": len(booted), "failed_boots": failed_boots, "double": double, "kill": kill,
               "record_s": round(recorded - started, 1), "check_s": round(checked - recorded, 1),
               "boot_s": round(time.monotonic() - checked, 1)}
     result["enough"] = n_state >= arguments.states
     result["passed"] = (not checker.findings and not checker.n_outside and not checker.n_overlap and not failed_boots
-                        and result["enough"] and checker.n_commit > 0)
+                        and not double["problems"] and not kill["problems"] and result["enough"] and checker.n_commit > 0)
     return result
 
 
@@ -383,7 +520,13 @@ def report(result: dict):
     print(f"{result['findings']} findings; {result['writes_outside_slots']} writes outside of slots, "
           f"{result['writes_on_boot_file_or_models']} on boot file or models; {result['booted']} states booted, "
           f"{len(result['failed_boots'])} of them failed")
-    for text in result["first_findings"] + result["failed_boots"][:3]:
+    double, kill = result["double"], result["kill"]
+    if double["booted"] or double["problems"]:
+        print(f"cut again: {double['booted']} states resumed, {double['states']} states of their {double['commits']} commits, "
+              f"{len(double['problems'])} of them failed")
+    if kill["kills"]:
+        print(f"killed {kill['kills']} times (cache={kill['cache']}), {kill['commits']} commits, {len(kill['problems'])} problems")
+    for text in result["first_findings"] + result["failed_boots"][:3] + double["problems"][:3] + kill["problems"][:3]:
         print("  " + text)
     print(f"recorded in {result['record_s']} s, checked in {result['check_s']} s, booted in {result['boot_s']} s: "
           + ("passed" if result["passed"] else "FAILED" if result["enough"] else "FAILED: too few states"))
@@ -395,6 +538,8 @@ def build_parser():
     parser.add_argument("--short", action="store_true", help="the form for CI")
     parser.add_argument("--turns", type=int, help=f"questions of the session (default: {TURNS})")
     parser.add_argument("--boot", type=int, help=f"states to boot (default: {BOOTS})")
+    parser.add_argument("--double", type=int, default=0, help="states to resume and cut again (default: none)")
+    parser.add_argument("--kill", type=int, default=0, help="times to kill QEMU at any moment (default: none)")
     parser.add_argument("--states", type=int, help=f"fewer than these are a failure (default: {WANTED_STATES})")
     parser.add_argument("--seed", type=int, default=1, help="of random choices and garbage")
     parser.add_argument("--accel", default="auto", help="as qemu.py")

@@ -198,6 +198,9 @@ def stage_wasm(options):
         parts += [[*relaxed, "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm"],
                   [*relaxed, *digests, *model, "--module", "lbm-relaxed", "--threads", "3"],
                   [*relaxed[:1], "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm", "[kernels]"]]
+    api = ["tests/node/api_test.mjs", "--lbm", options.build / "lbm", "--golden", GOLDEN / "quantized"]
+    parts.append([*api, "--module", web / "lbm.wasm"] if relaxed is None else
+                 [*relaxed, *api, *model, "--module", web / "lbm-relaxed.wasm"])
     parts.append(["tests/node/hostile_test.mjs", web / "tests.wasm", options.build / "hostile" / "HOSTILE.PAK"])
     outcomes = [run_with_closing_line([node, *part], 300) for part in parts]
     notes = {outcome.note for outcome in outcomes if outcome.note}

@@ -32,6 +32,7 @@ extern const Command kManifestCommand;
 extern const Command kPerplexityCommand;
 extern const Command kQuantizeCommand;
 extern const Command kRunCommand;
+extern const Command kServeCommand;
 extern const Command kShardsCommand;
 extern const Command kTemplateCommand;
 extern const Command kTokenizeCommand;

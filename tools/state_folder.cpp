@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 
+#include "core/state/record.h"
 #include "tools/output.h"
 
 namespace lbm::cli {
@@ -36,14 +37,6 @@ class Descriptor {
  private:
   int value_;
 };
-
-bool is_record_name(Str name) {
-  if (name.empty() || name.size() > SlotFiles::kMaxName) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
-  });
-}
 
 Status open_error(Str name) {
   if (errno == ENOENT) return fail(ErrorCode::kNotFound, "no such record").about(name);
@@ -160,18 +153,17 @@ Status StateFolder::write(Str name, u32 slot, u64 offset, Span<const u8> bytes) 
   return {};
 }
 
-Status StateFolder::reserve(Str name, u64 bytes) {
+Status StateFolder::reserve(Str name, u64 bytes, ProgressObserver*) {
   if (!reason_.empty()) return fail(ErrorCode::kReadOnly, "nothing is written here").about(name);
   if (!is_record_name(name)) return fail(ErrorCode::kLimit, "no name of a record").about(name);
-  if (const Result<u64> have = slot_bytes(name); have.ok()) {
-    if (have.value() >= bytes) return {};
-    return fail(ErrorCode::kLimit, "the record is there and smaller")
-        .about(name)
-        .with(have.value(), bytes);
-  }
+  if (const Result<u64> have = slot_bytes(name); have.ok() && have.value() >= bytes) return {};
   for (u32 slot = 0; slot < kSlots; ++slot) {
     const Descriptor file(slot_path(name, slot), O_RDWR | O_CREAT);
     if (!file.ok()) return open_error(name);
+    struct stat info = {};
+    const bool is_there =
+        ::fstat(file.value(), &info) == 0 && static_cast<u64>(info.st_size) >= bytes;
+    if (is_there) continue;
     // Holes are zeros; blocks come with the writes.
     if (::ftruncate(file.value(), static_cast<off_t>(bytes)) != 0 || ::fsync(file.value()) != 0)
       return fail(ErrorCode::kLimit, "there is no room for it").about(name).with(bytes);

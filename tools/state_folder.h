@@ -28,7 +28,7 @@ class StateFolder final : public SlotFiles {
   [[nodiscard]] Result<u64> slot_bytes(Str name) override;
   [[nodiscard]] Status read(Str name, u32 slot, u64 offset, Span<u8> out) override;
   [[nodiscard]] Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) override;
-  [[nodiscard]] Status reserve(Str name, u64 bytes) override;
+  [[nodiscard]] Status reserve(Str name, u64 bytes, ProgressObserver* progress) override;
 
   // ReplHost::export_file(): a file of the folder, replaced as a whole.
   [[nodiscard]] Result<Str> export_file(Str name, Span<const u8> bytes);

@@ -8,42 +8,16 @@
 //
 // With several threads, one instance calls everything here; the others call lbm_serve() on stacks
 // of their own (workers.h).
-#include "core/base/fmt.h"
-#include "core/chat/chat_message.h"
-#include "core/chat/engine.h"
+//
+// This is the low level, for tests and measurements; api.cpp is what pages use. Both are in every
+// module and share one engine (machine.h).
 #include "core/chat/generate.h"
-#include "kernels/cpu_features.h"
-#include "kernels/select.h"
 #include "web/export.h"
-#include "web/memory.h"
+#include "web/machine.h"
 #include "web/panic.h"
-#include "web/workers.h"
 
 namespace lbm::web {
 namespace {
-
-// The bytes of a file that are in memory already.
-class MemorySource final : public ByteSource {
- public:
-  explicit MemorySource(Span<const u8> bytes) : bytes_(bytes) {}
-
-  [[nodiscard]] u64 size() const override { return bytes_.size(); }
-  [[nodiscard]] Status read(u64 offset, Span<u8> out) override {
-    if (offset > size() || out.size() > size() - offset)
-      return fail(ErrorCode::kTruncated, "the file ends before this").at(offset);
-    __builtin_memcpy(out.data(), bytes_.data() + static_cast<usize>(offset), out.size());
-    return {};
-  }
-  [[nodiscard]] bool concurrent() const override { return true; }
-
- private:
-  Span<const u8> bytes_;
-};
-
-class NoClock final : public Clock {
- public:
-  [[nodiscard]] u64 now_us() override { return 0; }
-};
 
 constexpr u32 kMaxOutput = 4096;  // tokens of an answer
 
@@ -72,60 +46,35 @@ class LogitsDigest final : public Session::LogitsSink {
   Sha256 sha_;
 };
 
-constinit LinearMemory g_memory;
-constinit SharedWorkers g_workers;
-constinit KernelTable g_kernels = {};
-constinit Engine* g_engine = nullptr;
-alignas(Engine) constinit u8 g_engine_bytes[sizeof(Engine)] = {};
-
-constinit char g_message[1024] = {};                  // the last error, ends with a zero
 constinit char g_digest[sizeof(HexDigest) + 1] = {};  // the last digest, ends with a zero
 constinit u32 g_output[kMaxOutput] = {};
 constinit u32 g_n_output = 0;
-
-u32 report(const Status& status) {
-  __builtin_memset(g_message, 0, sizeof(g_message));
-  if (status.ok()) return 0;
-  char text[sizeof(g_message) / 2];
-  TextWriter({g_message, sizeof(g_message) - 1}).append(format_error(status.error(), text));
-  return static_cast<u32>(status.error().code);
-}
 
 void keep_digest(const HexDigest& digest) {
   __builtin_memcpy(g_digest, digest.text, sizeof(digest.text));
 }
 
-u32 usable_tables(const KernelTable* (&tables)[8]) {
-  return usable_kernel_tables(detect_cpu_features(), tables);
-}
-
 Status load(Span<const u8> file, u32 table, const EngineOptions& options) {
-  const KernelTable* tables[8];
-  const u32 n_table = usable_tables(tables);
-  if (table >= n_table)
-    return fail(ErrorCode::kInvalidArgument, "there is no such kernel table").with(table, n_table);
-  if (g_engine != nullptr) g_engine->~Engine();
-  g_kernels = *tables[table];
-  g_engine = new (PlaceAt{g_engine_bytes}) Engine(g_memory, g_workers, g_kernels);
+  drop_engine();  // so that nothing but this model is in memory
+  if (const Status s = use_table(table); !s.ok()) return s;
   MemorySource source(file);
-  return g_engine->load(source, "model", options, nullptr);
+  return engine()->load(source, "model", options, nullptr);
 }
 
 // Leaves the session with the first n_past of its tokens.
 Status rewind(u32 n_past) {
-  if (g_engine == nullptr || !g_engine->loaded())
-    return fail(ErrorCode::kInvalidArgument, "no model is loaded");
-  return g_engine->session().rewind(n_past);
+  if (!has_model()) return fail(ErrorCode::kInvalidArgument, "no model is loaded");
+  return engine()->session().rewind(n_past);
 }
 
 Status evaluate(u32 n_past, Span<const u32> tokens) {
   if (Status s = rewind(n_past); !s.ok()) return s;
-  return g_engine->session().evaluate(tokens);
+  return engine()->session().evaluate(tokens);
 }
 
 Status digest_logits(Span<const u32> tokens) {
   if (Status s = rewind(0); !s.ok()) return s;
-  Session& session = g_engine->session();
+  Session& session = engine()->session();
   LogitsDigest digest;
   if (Status s = session.evaluate_all(tokens, digest); !s.ok()) return s;
   keep_digest(digest.finish());
@@ -134,10 +83,10 @@ Status digest_logits(Span<const u32> tokens) {
 
 Status answer(Span<const u32> prompt, const GenerateOptions& options) {
   if (Status s = rewind(0); !s.ok()) return s;
-  Session& session = g_engine->session();
-  Arena& scratch = g_engine->turn_arena();
+  Session& session = engine()->session();
+  Arena& scratch = engine()->turn_arena();
   const Arena::Mark mark = scratch.mark();
-  Result<Sampler*> sampler = Sampler::create(scratch, g_engine->model().config.n_vocab);
+  Result<Sampler*> sampler = Sampler::create(scratch, engine()->model().config.n_vocab);
   if (!sampler.ok()) return sampler.error();
   SamplerParams greedy;
   greedy.temperature = 0;
@@ -145,7 +94,7 @@ Status answer(Span<const u32> prompt, const GenerateOptions& options) {
   NoClock clock;
   DropText sink(g_output);
   const Result<GenerateStats> stats = generate(
-      {session, g_engine->tokenizer(), *sampler.value(), clock, scratch}, prompt, options, sink);
+      {session, engine()->tokenizer(), *sampler.value(), clock, scratch}, prompt, options, sink);
   scratch.rewind(mark);
   if (!stats.ok()) return stats.error();
   g_n_output = sink.n_id();
@@ -159,14 +108,14 @@ Status answer(Span<const u32> prompt, const GenerateOptions& options) {
 
 // The address of `n_byte` bytes, 0 where memory is short.
 LBM_EXPORT(lbm_allocate) u8* lbm_allocate(u32 n_byte) {
-  const Result<Span<u8>> range = g_memory.take(n_byte, "memory for JavaScript");
+  const Result<Span<u8>> range = memory().take(n_byte, "memory for JavaScript");
   static_cast<void>(report(range.ok() ? Status() : range.error()));
   return range.ok() ? range.value().data() : nullptr;
 }
-LBM_EXPORT(lbm_release) void lbm_release(u8* at, u32 n_byte) { g_memory.give_back({at, n_byte}); }
+LBM_EXPORT(lbm_release) void lbm_release(u8* at, u32 n_byte) { memory().give_back({at, n_byte}); }
 
 // What went wrong last; empty where nothing did.
-LBM_EXPORT(lbm_message) const char* lbm_message() { return g_message; }
+LBM_EXPORT(lbm_message) const char* lbm_message() { return last_message(); }
 
 // ---- kernels and threads ------------------------------------------------------------------------
 
@@ -182,12 +131,12 @@ LBM_EXPORT(lbm_table_name) const char* lbm_table_name(u32 index) {
 
 // How many threads take part in all, before lbm_load().
 LBM_EXPORT(lbm_set_threads) void lbm_set_threads(u32 n_thread) {
-  g_workers.set_n_thread(n_thread);
-  set_panic_hook([] { g_workers.wake_all(); });
+  workers().set_n_thread(n_thread);
+  set_panic_hook([] { workers().wake_all(); });
 }
 // Never returns. For threads other than the first, each on a stack of its own.
-LBM_EXPORT(lbm_serve) void lbm_serve() { g_workers.serve(); }
-LBM_EXPORT(lbm_n_task_served) u32 lbm_n_task_served() { return g_workers.n_task_served(); }
+LBM_EXPORT(lbm_serve) void lbm_serve() { workers().serve(); }
+LBM_EXPORT(lbm_n_task_served) u32 lbm_n_task_served() { return workers().n_task_served(); }
 
 // ---- models -------------------------------------------------------------------------------------
 
@@ -211,8 +160,7 @@ LBM_EXPORT(lbm_evaluate) u32 lbm_evaluate(u32 n_past, const u32* tokens, u32 n_t
 }
 // f32 [n_vocab]; null before the first token.
 LBM_EXPORT(lbm_logits) const f32* lbm_logits() {
-  const bool loaded = g_engine != nullptr && g_engine->loaded();
-  return loaded ? g_engine->session().logits().data() : nullptr;
+  return has_model() ? engine()->session().logits().data() : nullptr;
 }
 
 // Eval digest of `tokens` in an empty context; see lbm_digest().

@@ -4,6 +4,7 @@
 #include "core/base/arith.h"
 #include "core/chat/answer_collector.h"
 #include "core/chat/chat_message.h"
+#include "core/chat/generation.h"
 
 namespace lbm {
 namespace {
@@ -303,8 +304,50 @@ Result<GenerateStats> Conversation::say_again(const Generator& with,
   return stats;
 }
 
-// Appends the answer, where there is one.
-Result<GenerateStats> Conversation::answer(const Turn& turn) {
+// What begin_say() leaves in the scratch arena for end_say().
+struct Conversation::Answering {
+  Answering(Span<char> room, const AnswerEnd& end, Span<const TextSegment> prompt, const Turn& turn)
+      : scratch(turn.with.scratch),
+        collector(room, end, turn.with.tokenizer, prompt, turn.sink),
+        generation(turn.with, turn.options, collector) {}
+
+  Arena& scratch;
+  Arena::Mark before = {};  // what say() and end_say() give the scratch arena back to
+  AnswerCollector collector;
+  Generation generation;
+};
+
+Result<Generation*> Conversation::begin_say(const Generator& with,
+                                            const ChatTemplate& chat_template, Str text,
+                                            const GenerateOptions& options, GenerateSink& sink) {
+  LBM_CHECK(saying_ == nullptr);
+  Status added = append(Role::kUser, text);
+  if (!added.ok() && make_storage(text.size(), sink)) added = append(Role::kUser, text);
+  if (!added.ok()) return added.error();
+  const Arena::Mark mark = with.scratch.mark();
+  const Result<Answering*> begun = begin_answer({with, chat_template, options, sink, {}});
+  if (!begun.ok()) {
+    with.scratch.rewind(mark);
+    drop_last();
+    return begun.error();
+  }
+  saying_ = begun.value();
+  saying_->before = mark;
+  return &saying_->generation;
+}
+
+Result<GenerateStats> Conversation::end_say() {
+  LBM_CHECK(saying_ != nullptr);
+  Answering& answering = *saying_;
+  saying_ = nullptr;
+  Result<GenerateStats> stats = end_answer(answering);
+  const Arena::Mark before = answering.before;
+  answering.scratch.rewind(before);
+  if (!stats.ok() || stats.value().n_output == 0) drop_last();
+  return stats;
+}
+
+Result<Conversation::Answering*> Conversation::begin_answer(const Turn& turn) {
   const Generator& with = turn.with;
   if (overflow_ != Overflow::kStop) {
     if (const Status room = make_room(turn); !room.ok()) return room.error();
@@ -313,17 +356,31 @@ Result<GenerateStats> Conversation::answer(const Turn& turn) {
   if (!prompt.ok()) return prompt.error();
   const Result<Span<const u32>> ids = encode(with.tokenizer, prompt.value(), with.scratch);
   if (!ids.ok()) return ids.error();
-  turn.sink.on_answer();
   const AnswerEnd end = {stop_at_question_ ? prompt.value().stop : Str(), stop_at_line_};
-  AnswerCollector collector(text_.from(n_text_), end, with.tokenizer, prompt.value().segments,
-                            turn.sink);
-  Result<GenerateStats> stats =
-      generate(with, ids.value(), turn.options, collector, turn.interrupt);
+  Result<Answering*> made = with.scratch.make<Answering>(
+      "answer in the making", text_.from(n_text_), end, prompt.value().segments, turn);
+  if (!made.ok()) return made;
+  turn.sink.on_answer();
+  if (const Status s = made.value()->generation.begin(ids.value()); !s.ok()) return s.error();
+  return made;
+}
+
+// Appends the answer, where there is one.
+Result<GenerateStats> Conversation::end_answer(Answering& answering) {
+  Result<GenerateStats> stats = answering.generation.finish();
   if (!stats.ok() || stats.value().n_output == 0) return stats;
+  AnswerCollector& collector = answering.collector;
   if (!collector.finish()) stats.value().stop = StopReason::kContext;
   append_answer(collector.n_reasoning(), collector.n_content(),
                 stats.value().stop == StopReason::kEndOfGeneration);
   return stats;
+}
+
+Result<GenerateStats> Conversation::answer(const Turn& turn) {
+  const Result<Answering*> begun = begin_answer(turn);
+  if (!begun.ok()) return begun.error();
+  begun.value()->generation.run(turn.interrupt);
+  return end_answer(*begun.value());
 }
 
 }  // namespace lbm

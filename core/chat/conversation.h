@@ -24,6 +24,8 @@
 
 namespace lbm {
 
+class Generation;
+
 enum class Role : u8 { kUser, kAssistant };
 
 struct Message {
@@ -106,6 +108,14 @@ class Conversation {
                                                 const GenerateOptions& options, GenerateSink& sink,
                                                 Session::Interrupt interrupt = {});
 
+  // say() step by step (generation.h), for hosts that must return to their caller between tokens:
+  // begin_say(), Generation::step() until it is done, end_say(). Nothing else is asked of the
+  // conversation in between. Errors: as say(); after one of begin_say() there is nothing to end.
+  [[nodiscard]] Result<Generation*> begin_say(const Generator& with,
+                                              const ChatTemplate& chat_template, Str text,
+                                              const GenerateOptions& options, GenerateSink& sink);
+  [[nodiscard]] Result<GenerateStats> end_say();
+
   // The token ids of all messages followed by the start of an answer, in `scratch` (the caller
   // marks and rewinds it).
   [[nodiscard]] Result<Span<const u32>> prompt_ids(const Tokenizer& tokenizer,
@@ -155,6 +165,9 @@ class Conversation {
                                                Arena& scratch);
   [[nodiscard]] static Result<Span<const u32>> encode(const Tokenizer& tokenizer,
                                                       const Prompt& prompt, Arena& scratch);
+  struct Answering;  // an answer in the making
+  [[nodiscard]] Result<Answering*> begin_answer(const Turn& turn);
+  [[nodiscard]] Result<GenerateStats> end_answer(Answering& answering);
   [[nodiscard]] Result<GenerateStats> answer(const Turn& turn);
   void set_note(Str note);
 
@@ -168,6 +181,7 @@ class Conversation {
   [[nodiscard]] Result<Str> summary_request(u32 first, Arena& scratch) const;
   [[nodiscard]] bool make_storage(usize n_byte, GenerateSink& sink);
 
+  Answering* saying_ = nullptr;  // between begin_say() and end_say()
   Str now_;
   ThinkRequest think_ = ThinkRequest::kModel;
   bool note_is_new_ = false;

@@ -30,14 +30,8 @@ struct EngineOptions {
 };
 
 // Told about the progress of a load.
-class LoadObserver {
- public:
-  // `n_done` of `n_total` bytes of weights are in place. Returning false cancels the load.
-  virtual bool on_progress(u64 n_done, u64 n_total) = 0;
-
- protected:
-  ~LoadObserver() = default;
-};
+// Bytes of weights that are in place.
+using LoadObserver = ProgressObserver;
 
 class Engine {
  public:

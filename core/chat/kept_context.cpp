@@ -74,7 +74,7 @@ class Filler final : public StateVisitor {
 }  // namespace
 
 Result<u64> save_context(StateStore& store, const ContextToKeep& from, Str name, Str text,
-                         Span<u8> buffer) {
+                         Span<u8> buffer, ProgressObserver* progress) {
   Session& session = from.engine.session();
   SnapshotHead head;
   head.n_token = session.n_state_token();
@@ -88,7 +88,8 @@ Result<u64> save_context(StateStore& store, const ContextToKeep& from, Str name,
   head.tokens = hash_tokens(tokens);
 
   Record record = snapshot_record(store, from.engine);
-  if (const Status opened = store.open(record, kSnapshotBytes); !opened.ok()) return opened.error();
+  if (const Status opened = store.open(record, kSnapshotBytes, progress); !opened.ok())
+    return opened.error();
   if (head.payload_bytes() > record.capacity()) {
     return fail(ErrorCode::kLimit, "the context is larger than its place")
         .about(kRecord)

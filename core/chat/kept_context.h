@@ -16,10 +16,11 @@ struct ContextToKeep {
 };
 
 // Keeps the state of the session under `name`, with `text`, the conversation it belongs to.
-// `buffer` is work memory that does not hold `text`. Returns the bytes that were written.
+// `buffer` is work memory that does not hold `text`. The first time the place for it is made, which
+// on a stick takes a while: `progress` (may be null) is told. Returns the bytes that were written.
 // Errors: kInvalidArgument  nothing was evaluated.   kBadName.   those of StateStore.
 [[nodiscard]] Result<u64> save_context(StateStore& store, const ContextToKeep& from, Str name,
-                                       Str text, Span<u8> buffer);
+                                       Str text, Span<u8> buffer, ProgressObserver* progress);
 
 // Puts what was kept in the place of what the session evaluated, which is forgotten once the state
 // begins to come; after an error before that, the session is as it was. Returns the text that was

@@ -9,6 +9,7 @@ namespace {
 constexpr Str kSettingsKind = "lbm-settings";
 constexpr Str kHistoryKind = "lbm-history";
 constexpr Str kVersion = "1";
+constexpr Str kLastModel = "last-model";  // no setting has a name like it
 
 // A conversation as the session store asks for it.
 class Messages final : public SessionStore::Messages {
@@ -101,12 +102,12 @@ Span<char> KeptState::text_room(const Record& record) const {
   return {reinterpret_cast<char*>(buffer_.data()) + Record::kHeaderBytes, static_cast<usize>(most)};
 }
 
-Result<FieldReader> KeptState::open_fields(Record& record, Str kind) {
+Result<FieldReader> KeptState::open_fields(Record& record, Str kind, Span<u8> room) {
   const Status opened = record.open();
   if (!opened.ok()) return opened.error();
   if (record.damaged()) return fail(ErrorCode::kBadHash, "it is damaged").about(record.name());
   if (!record.present()) return fail(ErrorCode::kNotFound, "there is none").about(record.name());
-  const Result<Span<u8>> bytes = record.read_all(buffer_);
+  const Result<Span<u8>> bytes = record.read_all(room);
   if (!bytes.ok()) return bytes.error();
   return FieldReader::open(Str(bytes.value()), kind, kVersion);
 }
@@ -121,13 +122,14 @@ Status KeptState::save_settings(const Settings& settings) {
     char value[Settings::kMaxTextBytes];
     writer.add(setting_info(id).key, settings.show(id, value));
   }
+  if (!last_model().empty()) writer.add(kLastModel, last_model());
   const Result<Str> text = writer.finish();
   if (!text.ok()) return text.error();
   return store_.write(settings_, buffer_, text.value().size());
 }
 
 Result<u32> KeptState::load_settings(Settings& settings) {
-  Result<FieldReader> reader = open_fields(settings_, kSettingsKind);
+  Result<FieldReader> reader = open_fields(settings_, kSettingsKind, buffer_);
   if (!reader.ok()) {
     if (reader.error().code == ErrorCode::kNotFound) return 0u;
     return reader.error();
@@ -137,10 +139,46 @@ Result<u32> KeptState::load_settings(Settings& settings) {
     const Result<Field> field = reader.value().next();
     if (!field.ok()) return field.error();
     if (field.value().word == "end") return n;
+    if (field.value().word == kLastModel) {
+      last_model_.clear();
+      last_model_.append(field.value().bytes);
+      if (last_model_.truncated()) last_model_.clear();
+      continue;
+    }
     const SettingInfo* info = find_setting(field.value().word);
     if (info == nullptr || settings.origin(info->id) == Settings::Origin::kHost) continue;
     if (settings.set(info->key, field.value().bytes, Settings::Origin::kCommand).ok()) ++n;
   }
+}
+
+Status KeptState::save_last_model(Str label) {
+  if (label == last_model()) return {};
+  const Status opened = store_.open(settings_, kSettingsBytes);
+  if (!opened.ok()) return opened;
+  // What stands beside it stays as it was kept: nobody asked to keep the settings of now. The old
+  // text lies in the back half of the buffer while the new one is written in front.
+  const usize half = buffer_.size() / 2;
+  Result<FieldReader> kept = open_fields(settings_, kSettingsKind, buffer_.from(half));
+  const bool is_foreign = !kept.ok() && kept.error().code != ErrorCode::kNotFound;
+  if (is_foreign) return {};  // of a later version, or damaged: said at the start, and left alone
+  const Span<char> room = text_room(settings_);
+  FieldWriter writer(
+      room.first(static_cast<usize>(min_u64(room.size(), half - Record::kHeaderBytes))),
+      "lbm-settings 1");
+  while (kept.ok()) {
+    const Result<Field> field = kept.value().next();
+    if (!field.ok()) return field.error();
+    if (field.value().word == "end") break;
+    if (field.value().word != kLastModel) writer.add(field.value().word, field.value().bytes);
+  }
+  writer.add(kLastModel, label);
+  const Result<Str> text = writer.finish();
+  if (!text.ok()) return text.error();
+  const Status written = store_.write(settings_, buffer_, text.value().size());
+  if (!written.ok()) return written;
+  last_model_.clear();
+  last_model_.append(label);
+  return {};
 }
 
 // --- History ---------------------------------------------------------------------------------
@@ -168,7 +206,7 @@ Status KeptState::save_history(const InputHistory& history) {
 }
 
 Status KeptState::load_history(InputHistory& history) {
-  Result<FieldReader> reader = open_fields(history_, kHistoryKind);
+  Result<FieldReader> reader = open_fields(history_, kHistoryKind, buffer_);
   if (!reader.ok())
     return reader.error().code == ErrorCode::kNotFound ? Status() : Status(reader.error());
   for (;;) {

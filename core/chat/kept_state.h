@@ -46,6 +46,11 @@ class KeptState {
   [[nodiscard]] Status save_settings(const Settings& settings);
   [[nodiscard]] Result<u32> load_settings(Settings& settings);
 
+  // The model that was loaded last, by file_label(); empty: it is not known. load_settings() reads
+  // it; it is written where it is another one, beside the settings as they were kept.
+  [[nodiscard]] Str last_model() const { return last_model_.text(); }
+  [[nodiscard]] Status save_last_model(Str label);
+
   // The lines that were entered, where they changed since.
   [[nodiscard]] Status save_history(const InputHistory& history);
   [[nodiscard]] Status load_history(InputHistory& history);
@@ -54,13 +59,14 @@ class KeptState {
   friend class Arena;
   KeptState(SlotFiles& files, CommitObserver* observer, Span<u8> buffer, Span<u8> log);
   [[nodiscard]] Span<char> text_room(const Record& record) const;
-  [[nodiscard]] Result<FieldReader> open_fields(Record& record, Str kind);
+  [[nodiscard]] Result<FieldReader> open_fields(Record& record, Str kind, Span<u8> room);
 
   StateStore store_;
   Span<u8> buffer_;
   SessionStore sessions_;
   Journal journal_;
   Record settings_;
+  TextBuffer<FileEntry::kMaxPath + 16> last_model_;
   Record history_;
   Sha256Digest kept_history_;  // of what the record has
 };

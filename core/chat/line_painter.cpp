@@ -2,6 +2,7 @@
 #include "core/chat/line_painter.h"
 
 #include "core/base/utf8.h"
+#include "core/chat/printable.h"
 
 namespace lbm {
 namespace {
@@ -12,7 +13,7 @@ u32 text_width(Str text) {
   u32 width = 0;
   while (!text.empty()) {
     const Utf8Char c = decode_utf8(text);
-    width += display_width(c.codepoint);
+    width += printable_width(c.codepoint);
     text = text.from(c.n_byte);
   }
   return width;
@@ -45,7 +46,7 @@ LinePainter::Row LinePainter::fill(Str text, Row row) const {
       break;
     }
     const Utf8Char c = decode_utf8(text.from(row.last));
-    const u32 width = display_width(c.codepoint);
+    const u32 width = printable_width(c.codepoint);
     // A row takes at least one character, however narrow the screen.
     if (column + width > n_text_column() && row.last > row.first) break;
     column += width;
@@ -77,13 +78,13 @@ void LinePainter::paint_row(Str text, const Row& row) {
   const Str part = text.slice(row.first, row.last - row.first);
   if (n_column_ > 0) console_.write("\r");
   console_.write(prompt);
-  console_.write(part);
+  write_printable(console_, part);
   const u32 width = text_width(prompt) + text_width(part);
   if (width < n_column_) {
     write_spaces(console_, n_column_ - width);
     console_.write("\r");
     console_.write(prompt);
-    console_.write(part);
+    write_printable(console_, part);
   }
   n_column_ = width;
   live_ = row.index;
@@ -106,7 +107,7 @@ void LinePainter::place_cursor(Str text, const Row& row, usize cursor) {
   if (at_end_ && cursor == row.last) return;
   console_.write("\r");
   console_.write(row_prompt(row));
-  console_.write(text.slice(row.first, cursor - row.first));
+  write_printable(console_, text.slice(row.first, cursor - row.first));
   at_end_ = cursor == row.last;
 }
 
@@ -128,7 +129,7 @@ void LinePainter::update(const LineEditor& editor) {
     const Str added = text.from(text.size() - editor.n_appended());
     const u32 width = text_width(added);
     if (!added.contains("\n") && n_column_ + width <= n_text_column()) {
-      console_.write(added);
+      write_printable(console_, added);
       n_column_ += width;
       live_last_ = text.size();
       return;

@@ -34,11 +34,14 @@ class LoadProgress final : public LoadObserver {
     TextBuffer<400> line;
     const f64 rate = us == 0 ? 0.0 : mib(n_done) * 1e6 / static_cast<f64>(us);
     // The name comes last: where the row is short it is the name that is cut.
-    line.print("{} {:3} % of {:.1} MiB, {:.1} MB/s, Esc cancels: {}  ", verb_,
+    // Blanks at the end cover what was drawn before.
+    const bool is_done = n_done == n_total;
+    line.print("{} {:3} % of {:.1} MiB, {:.1} MB/s{}: {}{}", verb_,
                n_total == 0
                    ? 100
                    : static_cast<u32>(static_cast<f64>(n_done) * 100.0 / static_cast<f64>(n_total)),
-               mib(n_total), rate * 1.048576, label_);
+               mib(n_total), rate * 1.048576, is_done ? "" : ", Esc cancels", label_,
+               is_done ? "               " : "  ");
     console_.write("\r");
     // Never into the last column: the line would move on, and '\r' would not come back to it.
     const Str text = line.text();

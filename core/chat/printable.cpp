@@ -33,6 +33,10 @@ Str make_printable(Str text, Span<char> out) {
   return {out.data(), n};
 }
 
+u32 printable_width(u32 codepoint) {
+  return display_width(is_harmless(codepoint) ? codepoint : kReplacementCodepoint);
+}
+
 void write_printable(Console& console, Str text) {
   constexpr usize kChunk = 256;
   char out[printable_capacity(kChunk)];

@@ -19,6 +19,10 @@ constexpr usize printable_capacity(usize n) { return n * 3; }
 // it.
 [[nodiscard]] Str make_printable(Str text, Span<char> out);
 
+// Columns that a character takes in printable form; 0 for those that it is left to a console to
+// place.
+[[nodiscard]] u32 printable_width(u32 codepoint);
+
 // Shows the printable form of `text`, of any length.
 void write_printable(Console& console, Str text);
 

@@ -102,7 +102,7 @@ void Repl::read_settings() {
   host_.on_settings(settings_);
   if (!config.name.empty()) {
     Sha256 hash;
-    hash.update({reinterpret_cast<const u8*>(config.text.data()), config.text.size()});
+    hash.update(config.bytes.empty() ? config.text.bytes() : config.bytes);
     host_.measure("config", hash.finish());
   }
 }

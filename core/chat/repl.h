@@ -18,6 +18,7 @@ namespace lbm {
 struct NamedText {
   Str name;
   Str text;
+  Span<const u8> bytes = {};  // of the file, before any decoding; empty: those of `text`
 };
 
 // A setting given by the host (a command-line flag, an environment variable): wins over repl.cfg.

@@ -334,7 +334,9 @@ void Repl::show_settings(Str key) {
     out_.line("  {:27}= {:12} ({}, counts {})", info.key, settings_.show(info.id, text),
               origin_text(settings_.origin(info.id)), setting_when_text(info.when));
   }
-  out_.line("/cfg KEY explains one, /set KEY VALUE changes it until power-off; repl.cfg keeps it.");
+  out_.line(
+      "/cfg KEY explains one, /set KEY VALUE changes it until power-off; /save settings keeps it, "
+      "repl.cfg too.");
 }
 
 void Repl::show_stats(Str args) {

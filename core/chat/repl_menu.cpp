@@ -3,6 +3,7 @@
 // The list is printed once; the choice is one row below it that is drawn over by '\r', as the line
 // editor does it (line_painter.h), so that the menu is the same on a screen and on a serial line.
 #include "core/base/arith.h"
+#include "core/chat/kept_state.h"
 #include "core/chat/repl_state.h"
 
 namespace lbm {
@@ -36,7 +37,19 @@ bool is_digit(KeyEvent key) {
 
 }  // namespace
 
-// At start, when several models are there. False: none is wanted.
+// The index of the model that was loaded last; of the first one where that is not known or not
+// there any more.
+u32 Repl::last_model() const {
+  const Str last = kept_ != nullptr ? kept_->last_model() : Str();
+  for (u32 i = 0; i < catalog_.size() && !last.empty(); ++i) {
+    TextBuffer<FileEntry::kMaxPath + 16> label;
+    if (file_label(catalog_.at(i), label) == last) return i;
+  }
+  return 0;
+}
+
+// At start, when several models are there: the one of the last time is under the cursor, and is
+// what the countdown takes. False: none is wanted.
 bool Repl::choose_from_menu(u32& index) {
   index = 0;
   list_models();
@@ -45,6 +58,7 @@ bool Repl::choose_from_menu(u32& index) {
         "Several models are there and none is named (model= in repl.cfg): the first is taken.");
     return true;
   }
+  index = last_model();
   return run_menu(index, static_cast<u64>(settings_.integer(Setting::kPickerTimeout)) * 1'000'000);
 }
 

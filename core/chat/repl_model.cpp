@@ -147,6 +147,7 @@ bool Repl::load_model(const FileEntry& file) {
   has_stats_ = false;
   has_weights_hash_ = false;
   note_event(event.print("model {} loaded", label).text());
+  keep_model(label);
   if (options.hash_file) {
     host_.measure("model", engine_->file_hash());
     has_weights_hash_ = hash_weights(weights_hash_).ok();

@@ -96,6 +96,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   // Models (repl_model.cpp)
   void choose_first_model();
   [[nodiscard]] bool load_first(const FileEntry& file);
+  [[nodiscard]] u32 last_model() const;
   [[nodiscard]] bool choose_from_menu(u32& index);          // repl_menu.cpp
   [[nodiscard]] bool run_menu(u32& index, u64 timeout_us);  // repl_menu.cpp
   void list_models();
@@ -147,10 +148,11 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   void verify();
 
   // What is kept (repl_state_files.cpp)
-  void open_state();          // after the settings are read, before a model is chosen
-  void keep_turn();           // after each answer, each /undo and each /reset: the autosave
-  void keep_history();        // the lines that were entered: with each turn, and at the end
-  void note_event(Str line);  // a line of the journal
+  void open_state();           // after the settings are read, before a model is chosen
+  void keep_turn();            // after each answer, each /undo and each /reset: the autosave
+  void keep_history();         // the lines that were entered: with each turn, and at the end
+  void note_event(Str line);   // a line of the journal
+  void keep_model(Str label);  // that was loaded, for the menu of the next start
   void save(Str args);
   void load(Str args);
   void list_sessions();
@@ -161,6 +163,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   void save_log();
   void on_commit(Str name, u64 generation) override;
   void report_state(const Status& status);
+  void tell_nothing_is_kept(Str why);
   [[nodiscard]] bool has_state();
   void take_up(u32 session);
   [[nodiscard]] bool keep_conversation(Str name);

@@ -3,6 +3,7 @@
 #include "core/base/arith.h"
 #include "core/chat/kept_context.h"
 #include "core/chat/kept_state.h"
+#include "core/chat/load_progress.h"
 #include "core/chat/repl_state.h"
 
 namespace lbm {
@@ -43,6 +44,9 @@ void Repl::open_state() {
     return;
   }
   kept_ = made.value();
+  // A quiet start tells only those who would miss something that nothing is kept.
+  const bool is_quiet = settings_.flag(Setting::kBootQuiet);
+  const Str why = is_quiet ? kept_->store().take_notice() : Str();
   const Result<u32> n_setting = kept_->load_settings(settings_);
   report_state(n_setting.ok() ? Status() : Status(n_setting.error()));
   if (n_setting.ok() && n_setting.value() > 0) {
@@ -61,6 +65,11 @@ void Repl::open_state() {
     out_.line("[state] /resume goes on with it, /sessions lists {}", kept_->sessions().size());
   }
   report_state({});
+  if (!why.empty() && kept_->sessions().size() > 0) tell_nothing_is_kept(why);
+}
+
+void Repl::tell_nothing_is_kept(Str why) {
+  out_.line("[state] nothing is kept from here on: {}. The chat goes on.", why);
 }
 
 // False, and the user is told, where this host keeps nothing.
@@ -78,8 +87,7 @@ void Repl::on_commit(Str name, u64 generation) {
 void Repl::report_state(const Status& status) {
   if (!status.ok() && status.error().code != ErrorCode::kReadOnly) out_.error(status.error());
   const Str notice = kept_->store().take_notice();
-  if (!notice.empty())
-    out_.line("[state] nothing is kept from here on: {}. The chat goes on.", notice);
+  if (!notice.empty()) tell_nothing_is_kept(notice);
 }
 
 void Repl::note_event(Str line) {
@@ -87,6 +95,13 @@ void Repl::note_event(Str line) {
   Status added = kept_->journal().add(host_.now(), line);
   if (added.ok()) added = kept_->journal().flush();
   report_state(added);
+}
+
+// Where there is no choice of models, and where nothing is kept without being asked for, there is
+// nothing to remember.
+void Repl::keep_model(Str label) {
+  if (kept_ == nullptr || catalog_.size() < 2 || !settings_.flag(Setting::kAutosave)) return;
+  report_state(kept_->save_last_model(label));
 }
 
 // --- Conversations ---------------------------------------------------------------------------
@@ -249,6 +264,7 @@ void Repl::take_up(u32 session) {
   out_.print("\nAI: ");
   out_.text(conversation_.message(n_message - 1).text);
   out_.line("");
+  if (!conversation_.message(n_message - 1).complete) out_.line("(not finished)");
 }
 
 // The system prompt belongs to a conversation as much as its messages.
@@ -362,9 +378,16 @@ void Repl::snap_save(Str args) {
   head.system = conversation_.system();
   const Result<Str> text =
       KeptState::write_text(conversation_, head, {reinterpret_cast<char*>(buffer.data()), half});
+  static_cast<void>(console_.take_interrupt());
+  LoadProgress progress(console_, host_.clock(), "Making room", name);
   const Result<u64> kept =
       save_context(kept_->store(), {*engine_, loaded_file_.name(), loaded_file_.size_bytes}, name,
-                   text.ok() ? text.value() : Str(), buffer.from(half));
+                   text.ok() ? text.value() : Str(), buffer.from(half), &progress);
+  progress.end();
+  if (!kept.ok() && kept.error().code == ErrorCode::kCancelled) {
+    out_.line("(stopped: the context is not kept; the next /snap_save goes on making room)");
+    return;
+  }
   report_state(kept.ok() ? Status() : Status(kept.error()));
   if (!kept.ok()) {
     const Str why = kept_->store().why_read_only();

@@ -36,6 +36,10 @@ class TextFile {
 
   [[nodiscard]] Str text() const { return text_; }
   [[nodiscard]] u64 n_byte() const { return n_byte_; }  // of the file
+  // The file as it lies on the medium; empty where it was not read.
+  [[nodiscard]] Span<const u8> bytes() const {
+    return range_.empty() ? range_ : range_.first(static_cast<usize>(n_byte_));
+  }
 
  private:
   Pages& pages_;

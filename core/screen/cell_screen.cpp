@@ -79,6 +79,12 @@ void CellScreen::show_status(const ConsoleStatus& status) {
   if (status_bar_.set(status)) bars_changed_ = true;
 }
 
+bool CellScreen::show_clock(Str clock) {
+  const bool changed = status_bar_.set_clock(clock);
+  if (changed) bars_changed_ = true;
+  return changed;
+}
+
 void CellScreen::show_notice(Str text) {
   key_bar_.set_notice(text);
   bars_changed_ = true;

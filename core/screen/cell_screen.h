@@ -48,6 +48,8 @@ class CellScreen {
 
   void write(Str utf8) { grid_.write(utf8); }
   void show_status(const ConsoleStatus& status);
+  // The clock of the status bar alone. True when that has to be painted.
+  bool show_clock(Str clock);
   // In place of the key bar, until the next key.
   void show_notice(Str text);
   // Page Up and Page Down scroll and are used up (true); any other key returns to the end.

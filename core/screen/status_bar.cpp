@@ -79,6 +79,9 @@ struct Part {
     shown = true;
   }
 };
+// Of "2025-06-15T12:34:56".
+Str hour_and_minute(Str clock) { return clock.size() >= 16 ? clock.slice(11, 5) : Str(); }
+
 enum PartNumber : u32 { kContext, kMeter, kSpeed, kMemory, kTime, kPartCount };
 // What goes first where the row is short.
 constexpr PartNumber kDropOrder[] = {kMemory, kMeter, kSpeed, kTime, kContext};
@@ -97,8 +100,7 @@ bool StatusBar::set(const ConsoleStatus& status) {
   Shown next;
   copy(short_name(status.model), next.model);
   copy(status.activity, next.activity);
-  // "2025-06-15T12:34:56"
-  if (status.clock.size() >= 16) copy(status.clock.slice(11, 5), next.clock);
+  copy(hour_and_minute(status.clock), next.clock);
   next.n_ctx_used = status.n_ctx_used;
   next.n_ctx = status.n_ctx;
   next.tenth_tok_s = tenths(status.tok_s);
@@ -106,6 +108,14 @@ bool StatusBar::set(const ConsoleStatus& status) {
   const bool changed = __builtin_memcmp(&next, &shown_, sizeof(next)) != 0;
   shown_ = next;
   return changed;
+}
+
+bool StatusBar::set_clock(Str clock) {
+  const Str next = hour_and_minute(clock);
+  if (next == Str(shown_.clock)) return false;
+  __builtin_memset(shown_.clock, 0, sizeof(shown_.clock));
+  copy(next, shown_.clock);
+  return true;
 }
 
 void StatusBar::compose(Span<Cell> row) const {

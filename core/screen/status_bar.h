@@ -16,6 +16,8 @@ class StatusBar {
  public:
   // Keeps a copy of what is shown. True when that is something else than before.
   bool set(const ConsoleStatus& status);
+  // The clock alone ("2025-06-15T12:34:56", or empty: not known); as set().
+  bool set_clock(Str clock);
   // Writes the whole row.
   void compose(Span<Cell> row) const;
 
@@ -25,12 +27,14 @@ class StatusBar {
   struct Shown {
     char model[kMaxModel] = {};
     char activity[16] = {};
-    char clock[6] = {};  // "12:34"
+    char clock[8] = {};  // "12:34"
     u32 n_ctx_used = 0;
     u32 n_ctx = 0;
     u32 tenth_tok_s = 0;
     u32 tenth_gib = 0;  // of free memory
   };
+  // Compared byte by byte.
+  static_assert(__has_unique_object_representations(Shown), "no padding");
   Shown shown_;
 };
 

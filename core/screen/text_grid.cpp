@@ -281,8 +281,9 @@ void TextGrid::take_text_of(const TextGrid& other) {
   }
   pen_ = other.pen_;
   parser_ = other.parser_;
-  cursor_ = cursor < first_ ? first_ : cursor;
-  column_ = column;
+  // A cursor is on the screen, also where what followed it takes more rows now than there are.
+  cursor_ = cursor < top_ ? top_ : cursor;
+  column_ = cursor < top_ ? 0 : column;
   view_changed_ = true;
 }
 

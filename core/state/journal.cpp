@@ -179,7 +179,8 @@ Status Journal::add(Str time, Str event) {
   line.append(kHashField).append(to_hex(hash).str()).append("\"}\n");
   LBM_CHECK(!line.truncated());
   const usize most = static_cast<usize>(min_u64(kLogBytes, buffer_.size())) - Record::kHeaderBytes;
-  if (n_text_ == 0 || line.text().size() > most - n_text_) {
+  // A segment that a stranger wrote may be fuller than ours become.
+  if (n_text_ == 0 || n_text_ > most || line.text().size() > most - n_text_) {
     const Status flushed = flush();
     if (!flushed.ok()) return flushed;
     const Status begun = begin_segment();

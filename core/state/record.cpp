@@ -26,6 +26,15 @@ u64 generation_after(u64 generation) { return generation + 1 == 0 ? 1 : generati
 
 }  // namespace
 
+bool is_record_name(Str name) {
+  if (name.empty() || name.size() > SlotFiles::kMaxName) return false;
+  for (const char c : name) {
+    const bool fits = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    if (!fits) return false;
+  }
+  return true;
+}
+
 // A device that fails on one slot must not cost the other, so its errors are not passed on: such a
 // slot has something that is not valid.
 Record::Slot Record::read_slot(u32 slot, Header& header) const {

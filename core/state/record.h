@@ -23,6 +23,9 @@
 
 namespace lbm {
 
+// Names of records are those of files on any FAT: 1 to 8 of A-Z, 0-9, '-' and '_'.
+[[nodiscard]] bool is_record_name(Str name);
+
 class Record {
  public:
   static constexpr usize kHeaderBytes = 64;

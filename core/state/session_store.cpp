@@ -162,7 +162,11 @@ Status SessionStore::save(SessionHead head, const Messages& messages) {
     const Status opened = store_.open(records_[record], kChatBytes);
     if (!opened.ok()) return opened;
   }
-  head.saved = last_saved_ + 1;
+  // What is written has to be read again: a stranger's record may have the last number of all, and
+  // "1:" and the longest path of a model are more than a label.
+  head.saved = min_u64(last_saved_ + 1, SessionHead::kMaxSaved);
+  TextBuffer<SessionReader::kMaxLabelBytes> model;
+  head.model = model.append(head.model).text();
   const Result<Str> text = write_text(head, messages, records_[record].capacity());
   if (!text.ok()) return text.error();
   const Status written = store_.write(records_[record], buffer_, text.value().size());

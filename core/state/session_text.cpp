@@ -5,7 +5,6 @@ namespace lbm {
 namespace {
 
 constexpr u32 kMaxMessages = 1u << 20;
-constexpr u64 kMaxSaved = u64{1} << 53;  // counting on from there never wraps
 
 enum class Word : u8 { kOther, kUser, kReasoning, kAssistant, kPartial, kEnd };
 
@@ -54,7 +53,7 @@ u64 SessionWriter::frame_bytes(const SessionHead& head) {
 
 Status SessionReader::take_head(const Field& field) {
   if (field.word == "saved") {
-    if (!parse_u64(field.bytes, head_.saved) || head_.saved > kMaxSaved)
+    if (!parse_u64(field.bytes, head_.saved) || head_.saved > SessionHead::kMaxSaved)
       return fail(ErrorCode::kBadValue, "not a number, or too large").about(field.word);
     return {};
   }

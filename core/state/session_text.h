@@ -26,6 +26,8 @@ struct SavedMessage {
 };
 
 struct SessionHead {
+  static constexpr u64 kMaxSaved = u64{1} << 53;  // of `saved`
+
   u64 saved = 0;
   Str name;   // given by the user; empty: none
   Str model;  // file

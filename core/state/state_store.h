@@ -2,7 +2,7 @@
 // the first write that fails is the last. From then on everything is read and nothing written, and
 // the user is told once (docs/state.md).
 //
-//   SETTINGS         what /save settings kept, as repl.cfg
+//   SETTINGS         what /save settings kept, and which model was loaded last
 //   HISTORY          the lines that were entered
 //   CHAT00..CHAT15   conversations (session_store.h)
 //   LOG00..LOG15     segments of the journal (journal.h)
@@ -50,12 +50,13 @@ class StateStore {
   [[nodiscard]] SlotFiles& files() const { return *files_; }
   // Why nothing is written, in a sentence without its end; empty: it is.
   [[nodiscard]] Str why_read_only() const;
-  // why_read_only(), the first time after it became so; then empty.
+  // why_read_only(), the first time after it became so; then empty, until it can be written again.
   [[nodiscard]] Str take_notice();
 
-  // Opens `record`; where its files do not exist they are made, `bytes` for each slot.
-  // Errors: kReadOnly, kLimit (no room), kIo. The first two leave the store writable.
-  [[nodiscard]] Status open(Record& record, u64 bytes);
+  // Opens `record`; where its files do not exist, or were not finished, they are made, `bytes` for
+  // each slot. Errors: kReadOnly, kLimit (no room), kCancelled (by `progress`), kIo. All leave the
+  // store as it was.
+  [[nodiscard]] Status open(Record& record, u64 bytes, ProgressObserver* progress = nullptr);
   // Record::write(), told to the observer. Errors: as there; all but kLimit end writing.
   [[nodiscard]] Status write(Record& record, Span<u8> bytes, usize size);
   // What the result of a Record's own begin() .. commit() means to the store.

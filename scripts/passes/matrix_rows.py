@@ -40,7 +40,7 @@ class Row:
     name: str
     what: str
     dialog: Dialog = CHAT
-    content: str = "tiny"      # tiny, folder, none, two-volumes, second-only, too-large, cut-off, slow (boot_matrix.py, Contents)
+    content: str = "tiny"      # tiny, split, slm, llama2c, folder, none, two-volumes, second-only, too-large, cut-off, slow (Contents)
     disk: str = "virtio"
     memory: str = "1G"
     cpu: str = "max"
@@ -101,6 +101,9 @@ ROWS = (
     Row("no-gop-no-keyboard", "serial port only", vga="none", machine="q35,i8042=off"),
     Row("read-only-disk", "write-protected USB stick", disk="usb", drive_options="readonly=on"),
     Row("read-only-virtio", "write-protected virtio disk", drive_options="readonly=on"),
+    Row("model-split", "the model in three parts", content="split"),
+    Row("model-slm", "the model as .slm", content="slm"),
+    Row("model-llama2c", "the model of llama2.c, with its tokenizer.bin", content="llama2c"),
     Row("two-volumes", "a second volume with another model", content="two-volumes",
         dialog=(("wait", READY), *ASK, ("type", "/models"), ("wait", r" \d+:models/other\.gguf$"), ("wait", r"^  summary: total=2 bin=0 gguf=2 "),
                 ("type", "/model other.gguf"), ("wait", r"^OK: Model loaded: \d+:models/other\.gguf "), ("type", PROMPT), ("wait", ANSWER),

@@ -3,6 +3,7 @@
 import struct
 import sys
 from pathlib import Path
+from typing import List
 
 from passes.voice import ROOT
 
@@ -13,11 +14,34 @@ NAME = "tiny.gguf"
 ALIGNMENT = 32
 
 
+def tiny_model(seed: int = 1) -> tiny_llama.Model:
+    """300 tokens, random weights of 0.4 MB; the same seed gives the same numbers."""
+    return tiny_llama.Model(tiny_llama.Shape(context=512), seed)
+
+
 def write_tiny_model(folder: Path, name: str = NAME, seed: int = 1) -> Path:
-    """300 tokens, random weights of 0.4 MB; the same seed gives the same bytes."""
     path = folder / name
-    path.write_bytes(tiny_llama.gguf(tiny_llama.Model(tiny_llama.Shape(context=512), seed)))
+    path.write_bytes(tiny_llama.gguf(tiny_model(seed)))
     return path
+
+
+def write_tiny_model_as(folder: Path, form: str) -> List[Path]:
+    """The files of the tiny model as "split" (GGUF in three parts), "slm" or "llama2c"; the first one is to be loaded."""
+    model = tiny_model()
+    vocab = model.shape.vocab
+    if form == "split":
+        files = tiny_llama.split_gguf(model, "tiny", 3)
+    elif form == "slm":
+        # The words of its vocabulary are pairs of bytes: the tokenizer of this format knows merges only.
+        merges = [(97, 98)] + [(260 + i, 97 + i % 26) for i in range(vocab - 261)]
+        files = {"tiny.slm": tiny_llama.slm(model, tiny_llama.btok(vocab, merges))}
+    elif form == "llama2c":
+        files = {"tiny.bin": tiny_llama.llama2c(model, 1), "tokenizer.bin": tiny_llama.tokenizer_bin(vocab)}
+    else:
+        raise ValueError(f"there is no form {form} of the tiny model")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in files]
 
 
 def write_zero_model(folder: Path, name: str, dim: int) -> Path:

@@ -125,9 +125,9 @@ TEST_CASE("slots are found by either copy of the map", "[state]") {
     CHECK(state.list("", entries) == 2);
     CHECK(entries[0].text() == "LOG00");
     CHECK(state.list("SET", entries) == 1);
-    CHECK(state.reserve("LOG00", 2 * kLine).ok());
-    CHECK(state.reserve("LOG00", 3 * kLine).error().code == ErrorCode::kLimit);
-    CHECK(state.reserve("LOG01", 1).error().code == ErrorCode::kLimit);
+    CHECK(state.reserve("LOG00", 2 * kLine, nullptr).ok());
+    CHECK(state.reserve("LOG00", 3 * kLine, nullptr).error().code == ErrorCode::kLimit);
+    CHECK(state.reserve("LOG01", 1, nullptr).error().code == ErrorCode::kLimit);
   }
 }
 
@@ -233,20 +233,45 @@ EFI_FILE_IO_INTERFACE* test_volume() {
   return nullptr;
 }
 
+class Patience final : public ProgressObserver {
+ public:
+  explicit Patience(u32 n_most) : n_most_(n_most) {}
+  bool on_progress(u64 done, u64 total) override {
+    n_done = done;
+    n_total = total;
+    return ++n_call < n_most_;
+  }
+  u32 n_call = 0;
+  u64 n_done = 0;
+  u64 n_total = 0;
+
+ private:
+  u32 n_most_;
+};
+
 TEST_CASE("records in a folder of a stick, which is asked for", "[state]") {
   EFI_FILE_IO_INTERFACE* const system = test_volume();
   if (system == nullptr) return;
   StateFolder folder;
   folder.start_on(system, false);
   CHECK(folder.why_read_only().contains("/save here"));
-  CHECK(folder.reserve("CHAT00", kLine).error().code == ErrorCode::kReadOnly);
+  CHECK(folder.reserve("CHAT00", kLine, nullptr).error().code == ErrorCode::kReadOnly);
   REQUIRE(folder.make_folder().ok());
   CHECK(folder.why_read_only().empty());
   CHECK(folder.slot_bytes("CHAT00").error().code == ErrorCode::kNotFound);
-  REQUIRE(folder.reserve("CHAT00", kLine).ok());
-  REQUIRE(folder.reserve("CHAT00", kLine).ok());
+  // Making it can be stopped, and is gone on with where it was.
+  Patience patience(5);
+  CHECK(folder.reserve("CHAT00", kLine, &patience).error().code == ErrorCode::kCancelled);
+  CHECK(patience.n_done == 5 * 16 * kKiB);
+  CHECK(patience.n_total == 4 * kLine);  // a slot has 64 KiB behind it
+  patience = Patience(100);
+  REQUIRE(folder.reserve("CHAT00", kLine, &patience).ok());
+  CHECK(patience.n_call == 16 - 5);
+  CHECK(patience.n_done == patience.n_total);
+  REQUIRE(folder.reserve("CHAT00", kLine, &patience).ok());
+  CHECK(patience.n_call == 16 - 5);
   CHECK(folder.slot_bytes("CHAT00").value() == kLine);
-  CHECK(folder.reserve("CHAT00", 2 * kLine).error().code == ErrorCode::kLimit);
+  CHECK(folder.reserve("CHAT00", 1000 * kMiB, nullptr).error().code == ErrorCode::kLimit);
   Record record(folder, "CHAT00");
   REQUIRE(record.open().ok());
   CHECK(!record.present());

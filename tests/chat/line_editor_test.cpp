@@ -373,6 +373,27 @@ TEST_CASE("painter: writes nothing that a firmware console or a VT would not und
   CHECK(is_plain);
 }
 
+TEST_CASE("painter: what comes from a medium reaches the terminal without its escapes", "[chat]") {
+  Fixture f;
+  f.history.add("one\x1b[2Jtwo\x07\xC2\x9Bthree");
+  ScriptedConsole& screen = new_console();
+  LinePainter painter(screen);
+  painter.start(kPrompt);
+  f.press(Key::kUp);
+  painter.update(f.editor);
+  f.editor.insert("\x1b]0;x");
+  painter.update(f.editor);
+  f.press(Key::kHome);
+  painter.update(f.editor);
+  f.press(Key::kEnd);
+  painter.update(f.editor);
+  painter.finish(f.editor);
+  CHECK(!screen.output().contains("\x1b"));
+  CHECK(!screen.output().contains("\x07"));
+  CHECK(!screen.output().contains("\xC2\x9B"));
+  CHECK(screen.shows("one\xEF\xBF\xBD[2Jtwo"));
+}
+
 TEST_CASE("painter: a long text that is typed stands in the log once", "[chat]") {
   Fixture f;
   ScriptedConsole& screen = new_console(20);

@@ -182,6 +182,25 @@ TEST_CASE("repl: /autorun --shutdown ends the machine, --no-shutdown does not", 
   }
 }
 
+TEST_CASE("repl: repl.cfg is measured as it lies on the stick, whatever it was decoded from",
+          "[chat]") {
+  const u8 file[] = {0xFF, 0xFE, 't', 0, 'o', 0, 'p', 0, '_', 0, 'k', 0, '=', 0, '7', 0};
+  Sha256 hash;
+  hash.update(file);
+  Machine m;
+  m.host.set_config("top_k=7", file);
+  m.console.type("/exit\n");
+  m.run();
+  CHECK(m.host.measured_config() == hash.finish());
+  Sha256 text_hash;
+  text_hash.update(Str("top_k=7").bytes());
+  Machine plain;
+  plain.host.set_config("top_k=7");
+  plain.console.type("/exit\n");
+  plain.run();
+  CHECK(plain.host.measured_config() == text_hash.finish());
+}
+
 TEST_CASE("repl: /verify compares the file with the load, and memory with itself", "[chat]") {
   {
     QuickMachine m("hash_model=1\n");

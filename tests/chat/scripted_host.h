@@ -144,9 +144,11 @@ class ScriptedHost final : public ReplHost {
     static_cast<void>(settings);
     ++n_settings_;
   }
-  void measure(Str what, const Sha256Digest&) override {
+  void measure(Str what, const Sha256Digest& digest) override {
     if (what == "model") ++n_measured_model_;
-    if (what == "config") ++n_measured_config_;
+    if (what != "config") return;
+    ++n_measured_config_;
+    measured_config_ = digest;
   }
 
   // Room for the last file that is exported; without it export_file() is refused.
@@ -156,7 +158,8 @@ class ScriptedHost final : public ReplHost {
   [[nodiscard]] u32 n_measured_model() const { return n_measured_model_; }
   [[nodiscard]] u32 n_measured_config() const { return n_measured_config_; }
   void set_state(SlotFiles& files) { state_ = &files; }
-  void set_config(Str text) { config_ = {"repl.cfg", text}; }
+  [[nodiscard]] const Sha256Digest& measured_config() const { return measured_config_; }
+  void set_config(Str text, Span<const u8> bytes = {}) { config_ = {"repl.cfg", text, bytes}; }
   void set_script(Str text) { script_ = {"llmk-autorun.txt", text}; }
   void set_overrides(Span<const SettingOverride> overrides) { overrides_ = overrides; }
 
@@ -175,6 +178,7 @@ class ScriptedHost final : public ReplHost {
   u32 n_settings_ = 0;
   u32 n_measured_model_ = 0;
   u32 n_measured_config_ = 0;
+  Sha256Digest measured_config_;
 };
 
 }  // namespace lbm::test

@@ -134,6 +134,21 @@ TEST_CASE("the name of the model is short", "[screen]") {
   CHECK(row.of(bar, 40).starts_with(" a-very-long-name"));
 }
 
+TEST_CASE("the clock alone goes on, from minute to minute", "[screen]") {
+  StatusBar bar;
+  Row row;
+  (void)bar.set(status());
+  CHECK(!bar.set_clock("2025-06-15T12:34:59"));
+  CHECK(bar.set_clock("2025-06-15T12:35:00"));
+  CHECK(row.of(bar, 120).trimmed().ends_with("12:35"));
+  CHECK(row.of(bar, 120).contains("812/2048"));
+  CHECK(bar.set_clock({}));
+  CHECK(!row.of(bar, 120).contains(":3"));
+  ConsoleStatus same = status();
+  same.clock = {};
+  CHECK(!bar.set(same));  // as if it had been set whole
+}
+
 TEST_CASE("without a model the bar says so", "[screen]") {
   StatusBar bar;
   Row row;

@@ -234,6 +234,20 @@ TEST_CASE("a cursor inside a line stays at its character", "[screen]") {
   CHECK(small.cursor_column() == 6);
 }
 
+TEST_CASE("a cursor above what fits the new screen comes to its first row", "[screen]") {
+  Grid wide({40, 4, 12}, 1);
+  wide.write(
+      "aaaa bbbb cccc dddd eeee ffff gggg hhhh\naaaa bbbb cccc dddd eeee ffff gggg hhhh\x1b[A\r");
+  Grid narrow({10, 2, 40}, 0);
+  narrow.take_text_of(wide);
+  CHECK(narrow.cursor_row() == 0);
+  CHECK(narrow.cursor_column() == 0);
+  narrow.write("\x1b[9A");
+  CHECK(narrow.cursor_row() == 0);
+  narrow.write("x\x1b[2J");
+  CHECK(narrow.cursor_row() == 0);
+}
+
 TEST_CASE("any bytes can be written to any size", "[screen]") {
   u32 state = 12345;
   const auto random = [&state] {

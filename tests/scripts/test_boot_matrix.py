@@ -53,11 +53,28 @@ class RowsTest(unittest.TestCase):
         some(lambda row: row.vga == "none")
         some(lambda row: "readonly=on" in row.drive_options)
         some(lambda row: row.content == "two-volumes")
+        for form in boot_matrix.FORMS:
+            some(lambda row, form=form: row.content == form and row.dialog == CHAT)
         some(lambda row: row.content == "too-large")
         for fault in ("once", "always"):
             some(lambda row, fault=fault: row.fault == fault)
         some(lambda row: ("unplug",) in row.dialog)
         some(lambda row: row.firmware == "secboot")
+
+    def test_every_form_of_the_model_is_held_against_lbm_for_its_own_file(self):
+        asked = []
+
+        def reference(_, model):
+            asked.append(model.name)
+            return None
+        rows = [Row("a", "", content="split"), Row("b", ""), Row("c", "", content="llama2c"), Row("d", "", content="slm"), Row("e", "")]
+        outcomes = iter([DIGEST_A, DIGEST_B, DIGEST_A, DIGEST_A, DIGEST_A])
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(boot_matrix, "reference_digest", reference), \
+                mock.patch.object(boot_matrix, "run_row", lambda row, *_: Outcome(row.name, PASSED, "chat", 0.0, next(outcomes))):
+            options = mock.Mock(efi=Path(folder) / "efi" / "a.efi", logs=Path(folder), timeout_sec=15, accel="tcg")
+            states = [outcome.state for outcome in boot_matrix.run_rows(rows, options, mock.Mock())]
+        self.assertEqual(asked, ["tiny-00001-of-00003.gguf", "tiny.gguf", "tiny.bin", "tiny.slm"])
+        self.assertEqual(states, [PASSED, PASSED, PASSED, PASSED, FAILED])
 
     def test_the_document_has_every_row(self):
         text = (scripts_path.ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")

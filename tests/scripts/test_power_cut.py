@@ -182,6 +182,35 @@ class PowerCutTest(unittest.TestCase):
         self.assertIn("kStateChats = 16", header)
         self.assertIn("kStateLogs = 16", header)
 
+    def test_a_second_cut_is_checked_against_what_the_first_session_had(self):
+        """Of a disk with records, what was committed before has to stay, and what was not written now is known."""
+        first = LogWriter()
+        self.save(first, "CHAT00", 1)
+        self.save(first, "CHAT00", 2)
+        left = self.folder / "left.img"
+        shutil.copyfile(self.base, left)
+        with open(left, "r+b") as disk:
+            for epoch in block_log.read_log(bytes(first.data)):
+                for write in epoch.writes:
+                    disk.seek(write.sector * SECTOR)
+                    disk.write(write.data)
+        self.assertEqual(power_cut.lost_records(left, {"CHAT00": 2}), [])
+        self.assertEqual(power_cut.lost_records(left, {"CHAT00": 3, "HISTORY": 1}),
+                         ["CHAT00 generation 3 is lost, 2 is left", "HISTORY generation 1 is lost, nothing is left"])
+        for slot, n_finding in ((0, 0), (1, 1)):  # the older slot may be written, the newer one may not
+            second = LogWriter()
+            self.save(second, "CHAT00", 3, slot=slot)
+            checker = power_cut.Checker(power_cut.Session(left, Path("unused"), second.marks))
+            self.addCleanup(checker.close)
+            checker.run(block_log.read_log(bytes(second.data)), random.Random(1), stable={"CHAT00": 2})
+            self.assertEqual(any("CHAT00 generation 2 is lost, 1 is left" in text for text in checker.findings), bool(n_finding))
+
+    def test_what_is_typed_at_a_disk_with_records(self):
+        steps = list(power_cut.steps_after({"CHAT00": 3}, 8))
+        self.assertEqual(steps[0], ("/resume", None))
+        self.assertFalse(any(text.startswith("/save trip") for text, _ in steps))
+        self.assertEqual(list(power_cut.steps_after({}, 2)), list(power_cut.script(2)))
+
     def test_script_commits_what_it_waits_for(self):
         steps = list(power_cut.script(30))
         self.assertEqual(steps[0][1], "CHAT")

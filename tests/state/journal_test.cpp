@@ -178,6 +178,53 @@ TEST_CASE("after damage the journal goes on in a new segment", "[state]") {
   CHECK(lines.last.text().contains("three"));
 }
 
+TEST_CASE("a segment that is fuller than any of ours is not written beyond its buffer", "[state]") {
+  // Somebody's slot is larger than ours are, and its lines go on to the end of the buffer.
+  MemorySlots slots(test::slot_memory());
+  StateStore store(slots, nullptr);
+  REQUIRE(slots.reserve("LOG01", 2 * kLogBytes).ok());
+  static u8 bytes[Record::kHeaderBytes + kLogBytes];
+  TextWriter out({reinterpret_cast<char*>(bytes) + Record::kHeaderBytes, kLogBytes});
+  out.print("{{\"journal\":1,\"segment\":1,\"first\":1,\"prev\":\"{}\"}\n",
+            to_hex(Sha256Digest()).str());
+  Sha256Digest last;
+  u64 n = 0;
+  while (out.text().size() < kLogBytes) {
+    TextBuffer<700> line;
+    line.print("{{\"n\":{},\"t\":\"", ++n);
+    constexpr usize kTail = 6 + 64 + 3;  // ,"h":" and what follows
+    const usize n_left = kLogBytes - out.text().size();
+    const usize n_wanted = n_left < 600 ? n_left : 300;
+    while (line.text().size() + kTail < n_wanted) line.append("x");
+    Sha256 hash;
+    hash.update(last.bytes);
+    hash.update(line.text().bytes());
+    last = hash.finish();
+    out.append(line.text()).append(",\"h\":\"").append(to_hex(last).str()).append("\"}\n");
+  }
+  REQUIRE(!out.truncated());
+  Record record(slots, "LOG01");
+  REQUIRE(record.open().ok());
+  REQUIRE(record.write(bytes, kLogBytes).ok());
+  static u8 room[Record::kHeaderBytes + kLogBytes + 4 * kKiB];
+  __builtin_memset(room, 0xA5, sizeof(room));
+  const Span<u8> all(room);
+  Journal journal(store, all.first(Record::kHeaderBytes + kLogBytes));
+  REQUIRE(journal.open());
+  CHECK(journal.n_line() == n);
+  REQUIRE(journal.add("", long_event()).ok());
+  REQUIRE(journal.flush().ok());
+  bool is_untouched = true;
+  for (const u8 byte : all.from(Record::kHeaderBytes + kLogBytes))
+    is_untouched = is_untouched && byte == 0xA5;
+  CHECK(is_untouched);
+  Lines lines;
+  const Journal::Chain chain = journal.read(log_scratch(), lines);
+  CHECK(chain.n_line == n + 1);
+  CHECK(chain.broken_line == 0);
+  CHECK(lines.n_head == 2);
+}
+
 TEST_CASE("a segment with a number that would wrap is none", "[state]") {
   MemorySlots slots(test::slot_memory());
   StateStore store(slots, nullptr);

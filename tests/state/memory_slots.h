@@ -1,5 +1,5 @@
 // SlotFiles in an array, with the faults of a medium: writes that are cut off, that fail, that are
-// kept as something else; slots that do not read.
+// kept as something else; slots that do not read; a disk that is taken out.
 #pragma once
 
 #include "core/base/move.h"
@@ -25,12 +25,14 @@ class MemorySlots final : public SlotFiles {
     return n;
   }
   [[nodiscard]] Result<u64> slot_bytes(Str name) override {
+    if (is_out()) return fail(ErrorCode::kIo, "the disk was taken out").about(name);
     const File* file = find(name);
     if (file == nullptr) return fail(ErrorCode::kNotFound, "no such record").about(name);
     return file->entry.slot_bytes;
   }
   [[nodiscard]] Status read(Str name, u32 slot, u64 offset, Span<u8> out) override {
     const File* file = find(name);
+    if (is_out()) return fail(ErrorCode::kIo, "the disk was taken out").about(name);
     if (file == nullptr) return fail(ErrorCode::kNotFound, "no such record").about(name);
     if (offset + out.size() > file->entry.slot_bytes) return fail(ErrorCode::kTruncated, "short");
     if (slot == unreadable_slot)
@@ -40,6 +42,7 @@ class MemorySlots final : public SlotFiles {
   }
   [[nodiscard]] Status write(Str name, u32 slot, u64 offset, Span<const u8> bytes) override {
     const File* file = find(name);
+    if (is_out()) return fail(ErrorCode::kIo, "the disk was taken out").about(name);
     if (file == nullptr) return fail(ErrorCode::kNotFound, "no such record").about(name);
     if (!read_only.empty()) return fail(ErrorCode::kReadOnly, "read only").about(name);
     if (offset + bytes.size() > file->entry.slot_bytes) return fail(ErrorCode::kLimit, "too long");
@@ -56,8 +59,10 @@ class MemorySlots final : public SlotFiles {
     if (garbles) at[bytes.size() / 2] ^= 1;
     return {};
   }
-  [[nodiscard]] Status reserve(Str name, u64 bytes) override {
+  [[nodiscard]] Status reserve(Str name, u64 bytes, ProgressObserver* progress = nullptr) override {
     if (!read_only.empty()) return fail(ErrorCode::kReadOnly, "read only").about(name);
+    if (progress != nullptr && !progress->on_progress(bytes, kSlots * bytes))
+      return fail(ErrorCode::kCancelled, "stopped").about(name);
     if (const File* file = find(name); file != nullptr) {
       if (file->entry.slot_bytes >= bytes) return {};
       return fail(ErrorCode::kLimit, "the record is smaller").about(name);
@@ -85,6 +90,7 @@ class MemorySlots final : public SlotFiles {
   usize cut_after = kNever;  // bytes that are still written before the power goes away
   bool garbles = false;      // a byte of every write becomes another
   u32 unreadable_slot = ~u32{0};
+  u32 out_after = ~u32{0};  // after so many writes the disk is taken out
   u32 n_write = 0;
   u64 n_byte_written = 0;
 
@@ -93,6 +99,11 @@ class MemorySlots final : public SlotFiles {
     Entry entry;
     Span<u8> slots[kSlots];
   };
+  // As on a machine: that the disk is gone is found where it is used.
+  [[nodiscard]] bool is_out() {
+    if (n_write >= out_after) read_only = "the disk was taken out";
+    return n_write >= out_after;
+  }
   [[nodiscard]] const File* find(Str name) const {
     for (u32 i = 0; i < n_file_; ++i) {
       if (files_[i].entry.text() == name) return &files_[i];

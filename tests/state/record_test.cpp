@@ -270,6 +270,66 @@ TEST_CASE("on a read-only medium nothing is made and nothing is written", "[stat
   CHECK(slots.n_write == 0);
 }
 
+TEST_CASE("a disk that is taken out is a notice and no error", "[state]") {
+  MemorySlots slots(test::slot_memory());
+  StateStore store(slots, nullptr);
+  Record record(slots, "A");
+  Record other(slots, "B");
+  REQUIRE(store.open(record, kSlot).ok());
+  Draft draft("text");
+  slots.out_after = 0;
+  CHECK(store.write(record, draft.bytes, draft.size).error().code == ErrorCode::kReadOnly);
+  CHECK(store.take_notice() == "the disk was taken out");
+  CHECK(store.take_notice().empty());
+  CHECK(store.open(record, kSlot).error().code == ErrorCode::kReadOnly);
+  CHECK(store.open(other, kSlot).error().code == ErrorCode::kReadOnly);
+  // Found where a record is opened.
+  slots.read_only = {};
+  StateStore second(slots, nullptr);
+  CHECK(second.open(record, kSlot).error().code == ErrorCode::kReadOnly);
+  CHECK(second.take_notice() == "the disk was taken out");
+}
+
+TEST_CASE("a place that appears, and goes again, is news again", "[state]") {
+  MemorySlots slots(test::slot_memory());
+  slots.read_only = "there is no place";
+  StateStore store(slots, nullptr);
+  CHECK(!store.take_notice().empty());
+  slots.read_only = {};
+  CHECK(store.take_notice().empty());
+  slots.read_only = "the disk was taken out";
+  CHECK(store.take_notice() == "the disk was taken out");
+}
+
+TEST_CASE("making room can be stopped, and tried again", "[state]") {
+  struct Once final : public ProgressObserver {
+    bool on_progress(u64, u64) override { return ++n > 1; }
+    u32 n = 0;
+  };
+  MemorySlots slots(test::slot_memory());
+  StateStore store(slots, nullptr);
+  Record record(slots, "A");
+  Once progress;
+  CHECK(store.open(record, kSlot, &progress).error().code == ErrorCode::kCancelled);
+  CHECK(store.why_read_only().empty());
+  REQUIRE(store.open(record, kSlot, &progress).ok());
+  CHECK(progress.n == 2);
+  Draft draft("text");
+  CHECK(store.write(record, draft.bytes, draft.size).ok());
+  // An image with smaller places than this version would make is as good.
+  CHECK(store.open(record, 2 * kSlot).ok());
+  Record smaller(slots, "B");
+  REQUIRE(slots.reserve("B", kSlot).ok());
+  CHECK(store.open(smaller, 2 * kSlot).ok());
+}
+
+TEST_CASE("names of records", "[state]") {
+  for (const Str name : {Str("A"), Str("CHAT07"), Str("SETTINGS"), Str("A-B_9")})
+    CHECK(is_record_name(name));
+  for (const Str name : {Str(""), Str("a"), Str("NINECHARS"), Str("../A"), Str("A.0"), Str("A B")})
+    CHECK(!is_record_name(name));
+}
+
 TEST_CASE("what does not fit leaves the store writable", "[state]") {
   MemorySlots slots(test::slot_memory());
   StateStore store(slots, nullptr);

@@ -127,6 +127,89 @@ TEST_CASE("a medium that can not be written is said once, and the chat goes on",
   CHECK(stick.slots.n_write == 0);
 }
 
+u32 count(Str text, Str part) {
+  u32 n = 0;
+  for (usize at = text.find(part); at != Str::kNone; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST_CASE("a disk that is taken out is told once, and the chat goes on", "[state]") {
+  for (const u32 n_write : {1u, 3u, 5u, 7u}) {
+    Stick stick;
+    stick.slots.out_after = n_write;
+    ScriptedConsole& console =
+        stick.run("Hello\n/reset\nMore\n/reset\n/undo\n/save x\nThe end\n/exit\n");
+    CHECK(count(console.output(), "nothing is kept from here on: the disk was taken out") == 1);
+    CHECK(!console.shows("ERROR"));
+    CHECK(console.has_line("Nothing is kept: the disk was taken out\n"));
+  }
+}
+
+TEST_CASE("a quiet start does not tell of a place that is not there", "[state]") {
+  constexpr Str kNotice = "[state] nothing is kept from here on";
+  for (const bool is_quiet : {false, true}) {
+    MemorySlots slots(slot_memory());
+    slots.read_only = "there is no place for it";
+    Machine m;
+    m.add_model("a.gguf");
+    m.host.set_state(slots);
+    m.host.set_config(is_quiet ? "boot_quiet=1\nmax_tokens=2\n" : "max_tokens=2\n");
+    m.console.type("Hello\n/save\n/exit\n");
+    static_cast<void>(m.run());
+    CHECK(count(m.console.output(), kNotice) == (is_quiet ? 0u : 1u));
+    CHECK(m.console.has_line("Nothing is kept: there is no place for it\n"));
+  }
+  Stick used;  // who had a conversation there would miss the next one
+  static_cast<void>(used.run("Hello\n/exit\n"));
+  used.slots.read_only = "the disk is write-protected";
+  CHECK(used.run("/exit\n", "boot_quiet=1\n").has_line(kNotice));
+}
+
+// The console after a start with three models and `keys`, of which the first go to the menu.
+ScriptedConsole& start_with_three(Stick& stick, Str keys, Str config = "max_tokens=2\n") {
+  Machine m;
+  m.add_model("a.gguf");
+  m.add_model("b.gguf", "llama", 1);
+  m.add_model("c.gguf", "llama", 2);
+  m.host.set_state(stick.slots);
+  m.host.set_config(config);
+  m.console.type(keys);
+  static_cast<void>(m.run());
+  return m.console;
+}
+
+TEST_CASE("the menu begins with the model of the last time", "[state]") {
+  Stick stick;
+  CHECK(start_with_three(stick, "").has_line("OK: Model loaded: a.gguf "));  // the countdown ends
+  CHECK(start_with_three(stick, "2\n/set top_k 17\n/save settings\n/set top_k 18\n/exit\n")
+            .has_line("OK: Model loaded: b.gguf "));
+  ScriptedConsole& second = start_with_three(stick, "");
+  CHECK(second.shows("> 2 of 3: b.gguf"));
+  CHECK(second.has_line("OK: Model loaded: b.gguf "));
+  // repl.cfg wins, and what it loads is the last one; what was kept beside it stays as it was.
+  ScriptedConsole& named = start_with_three(stick, "/cfg top_k\n/model 1\n/exit\n", "model=c\n");
+  CHECK(!named.shows("> 2 of 3"));
+  CHECK(named.has_line("OK: Model loaded: c.gguf "));
+  CHECK(named.shows("17"));
+  CHECK(!named.shows("18"));
+  CHECK(start_with_three(stick, "\n/exit\n").shows("> 1 of 3: a.gguf"));
+  // With autosave=0 nothing is remembered, and Esc changes nothing.
+  static_cast<void>(start_with_three(stick, "3\n/exit\n", "autosave=0\n"));
+  CHECK(start_with_three(stick, "3\n/exit\n").shows("> 1 of 3: a.gguf"));
+  CHECK(start_with_three(stick, "").shows("> 3 of 3: c.gguf"));
+}
+
+TEST_CASE("a model of the last time that is not there any more is no matter", "[state]") {
+  Stick stick;
+  static_cast<void>(start_with_three(stick, "3\n/exit\n"));
+  Machine m;
+  m.add_model("a.gguf");
+  m.add_model("b.gguf", "llama", 1);
+  m.host.set_state(stick.slots);
+  static_cast<void>(m.run());
+  CHECK(m.console.has_line("OK: Model loaded: a.gguf "));
+}
+
 TEST_CASE("without a place for it the commands say so", "[state]") {
   Machine m;
   m.add_model("a.gguf");

@@ -219,6 +219,46 @@ TEST_CASE("a conversation of a later version is left alone", "[state]") {
   CHECK(sessions.entry(0).record == 1);
 }
 
+TEST_CASE("a conversation with the last number of all is followed by others", "[state]") {
+  MemorySlots slots(test::slot_memory());
+  reserve_all(slots);
+  StateStore store(slots, nullptr);
+  Record record(slots, "CHAT00");
+  REQUIRE(record.open().ok());
+  u8 bytes[256];
+  SessionWriter writer({reinterpret_cast<char*>(bytes) + Record::kHeaderBytes, 192});
+  writer.head({SessionHead::kMaxSaved, "", "", "", ""});
+  writer.message(user("q"));
+  const Result<Str> text = writer.finish();
+  REQUIRE(text.ok());
+  REQUIRE(record.write(bytes, text.value().size()).ok());
+  SessionStore sessions(store, chat_buffer());
+  CHECK(sessions.scan() == 0);
+  REQUIRE(sessions.size() == 1);
+  const SavedMessage said[] = {user("another"), answer("a")};
+  REQUIRE(sessions.save({0, "", "", "", ""}, Said(said)).ok());
+  CHECK(sessions.scan() == 0);
+  CHECK(sessions.size() == 2);
+}
+
+TEST_CASE("the longest name of a model is cut, not refused", "[state]") {
+  MemorySlots slots(test::slot_memory());
+  reserve_all(slots);
+  StateStore store(slots, nullptr);
+  SessionStore sessions(store, chat_buffer());
+  CHECK(sessions.scan() == 0);
+  // "1:" and a path of 255 bytes, the last two of which are one character.
+  TextBuffer<257> label;
+  label.append("1:");
+  while (label.text().size() < 254) label.append("m");
+  label.append("\xC3\xA9m");
+  const SavedMessage said[] = {user("q"), answer("a")};
+  REQUIRE(sessions.save({0, "", label.text(), "", ""}, Said(said)).ok());
+  const Result<SessionReader> reader = sessions.read(0);
+  REQUIRE(reader.ok());
+  CHECK(reader.value().head().model == label.text().first(254));
+}
+
 TEST_CASE("a damaged conversation is counted, and its record is free", "[state]") {
   MemorySlots slots(test::slot_memory());
   reserve_all(slots);
