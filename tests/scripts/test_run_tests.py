@@ -104,13 +104,15 @@ class RunTestsTest(unittest.TestCase):
     def test_wasm_takes_the_flags_that_this_node_needs(self):
         for flags, quick in (([], []), (["--experimental-wasm-relaxed-simd", "--no-liftoff"], ["--experimental-wasm-relaxed-simd"])):
             outcome, commands = self.wasm(flags)
-            self.assertEqual((outcome.n_passed, len(commands)), (12, 6))
+            self.assertEqual((outcome.n_passed, len(commands)), (14, 7))
+            self.assertEqual(sum("tests/node/api_test.mjs" in command for command in commands), 1)
             self.assertTrue(commands[2].startswith(" ".join(["node", *flags, "tests/node/unit_tests.mjs"])), commands)
             self.assertTrue(commands[4].startswith(" ".join(["node", *quick, "tests/node/unit_tests.mjs"])), commands)
 
     def test_wasm_says_what_it_leaves_out(self):
         outcome, commands = self.wasm(None, model=Path(__file__))
-        self.assertEqual((outcome.n_passed, len(commands)), (6, 3))
+        self.assertEqual((outcome.n_passed, len(commands)), (8, 4))
+        self.assertEqual(sum("tests/node/api_test.mjs" in command for command in commands), 1)
         self.assertIn("relaxed", outcome.note)
         self.assertIn("--model", commands[1])
         with mock.patch.object(run_tests.shutil, "which", lambda name: None):
