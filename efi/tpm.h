@@ -1,4 +1,5 @@
-// Measured boot: which model and which settings ran, in a register that only grows.
+// Measured boot: which model and which repl.cfg ran, in a register that only grows. What /save
+// settings keeps, and what a harness sets, is not measured.
 //
 // A TPM's PCR can not be set, only extended: new = SHA-256(old || SHA-256(data)), where our data is
 // the SHA-256 of a file. Who knows the files can predict the value (scripts/predict_pcr.py), and
