@@ -11,8 +11,8 @@ import { existsSync, openAsBlob, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { LbmModule, STEP_END, STEP_PROMPT, packParams } from "../../web/lbm_module.mjs";
-import { LbmError, capabilities, createModel, loadTokenizer } from "../../web/lbm.mjs";
+import { LbmModule, STEP_END, STEP_PROMPT, packParams } from "../../web/lib/lbm_module.mjs";
+import { LbmError, capabilities, createModel, loadTokenizer } from "../../web/lib/lbm.mjs";
 import { TestReport } from "./module.mjs";
 
 const { values: options } = parseArgs({

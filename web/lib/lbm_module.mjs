@@ -1,4 +1,4 @@
-// The C functions of a module (api.cpp) with JavaScript's types: bytes, strings, exceptions.
+// The C functions of a module (web/api.cpp) with JavaScript's types: bytes, strings, exceptions.
 //
 // Everything here is synchronous, and one object owns one instance. Pages use lbm.mjs.
 
