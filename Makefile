@@ -59,13 +59,12 @@ flash: ## write the image to a stick, and read it back: make flash DEV=/dev/sdX 
 
 all: cli efi ## cli and efi
 
-web: ## the browser version (not yet)
-	@echo "The browser version is not built yet; docs/roadmap.md says what it will be." >&2
-	@echo "What is there: 'make check-wasm' builds modules for tests in Node; 'make cli' gives the same chat in a terminal." >&2
-	@exit 1
+web: ## the page and its modules, build/web: for lbm serve, or any static server
+	@scripts/deps.sh web
+	$(AGAIN) web-page
 
 ##@ Verify
-.PHONY: check bench tidy fuzz fuzz-long coverage check-mutation reliability power-cut fmt
+.PHONY: check bench bench-web tidy fuzz fuzz-long coverage check-mutation reliability power-cut fmt
 check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test, structure
 	$(AGAIN) check-gcc
 	$(AGAIN) check-san
@@ -76,6 +75,10 @@ check: ## the slower checks: g++ build, ASan and UBSan, wasm32, fuzz smoke test,
 
 bench: cli model-file ## decode and prefill speed on this machine (MODEL=name or file)
 	$(BUILD)/lbm bench -m $(MODEL_FILE)
+
+bench-web: ## the module in Chromium against another engine on the same file, as JSON (BENCH="--rounds 5 --threads 1,2")
+	$(AGAIN) web model cli
+	@node tests/web/bench.mjs --modules $(BUILD)/web --model "$$($(PYTHON) scripts/fetch_model.py path)" $(BENCH)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
@@ -125,8 +128,9 @@ sign: ## sign the program for Secure Boot: make sign KEY=key.pem CERT=cert.pem (
 	@scripts/deps.sh release
 	$(AGAIN) sign-efi
 
-install: $(BUILD)/lbm ## copy lbm below PREFIX (default /usr/local), with DESTDIR before it
+install: $(BUILD)/lbm ## copy lbm below PREFIX (default /usr/local), with DESTDIR before it; the page, too, if it is built
 	install -D -m 755 $(BUILD)/lbm $(DESTDIR)$(PREFIX)/bin/lbm
+	$(if $(wildcard $(WEB_PAGE)),$(install_page))
 
 clean: ## remove what was built
 	rm -rf $(BUILD) images/*.img images/release

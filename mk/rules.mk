@@ -158,11 +158,11 @@ $(BUILD)/efi/BOOTX64.EFI: $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_FONT_OBJ) $(BUILD
 $(BUILD)/efi/tests.efi: $(EFI_CORE_OBJ) $(EFI_PARTS_OBJ) $(EFI_FONT_OBJ) $(EFI_TEST_OBJ) $(BUILD)/efi/tests.objects
 	$(link_efi)
 
-# ---- WebAssembly: build/web/*.wasm -----------------------------------------------------------------------------------------
+# ---- WebAssembly: build/web/lbm*.wasm, build/wasm/tests*.wasm ----------------------------------------------------------------
 #
-# Each module comes for one thread and for several (-mt), for engines without and with relaxed SIMD:
-#   lbm      evaluates models (web/wasm_module.cpp)
-#   tests    the shared tests (tests/node/runner.cpp), for one thread
+# Each module comes for engines without and with relaxed SIMD:
+#   lbm      runs models (web/), for one thread and for several (-mt)
+#   tests    the shared tests (tests/node/runner.cpp), for one thread; nobody is served these
 
 WASM_CORE_OBJ := $(call objects,wasm,$(CORE_SRC) $(KERNEL_SRC) $(call isa_sources,wasm32))
 WASM_WEB_OBJ  := $(call objects,wasm,$(WEB_SRC))
@@ -170,7 +170,8 @@ WASM_TEST_OBJ := $(call objects,wasm,$(SHARED_TEST_SRC) $(NODE_SRC))
 WASM_RELAXED_OBJ := $(call objects,wasm,$(ISAS_wasm32_relaxed:%=kernels/isa/%.cpp))
 WASM_LINK_lbm   := $(WASM_CORE_OBJ) $(WASM_WEB_OBJ)
 WASM_LINK_tests := $(WASM_CORE_OBJ) $(call objects,wasm,$(WEB_PARTS_SRC)) $(WASM_TEST_OBJ)
-WASM_MODULES := $(addprefix $(BUILD)/web/,lbm.wasm lbm-relaxed.wasm lbm-mt.wasm lbm-relaxed-mt.wasm tests.wasm tests-relaxed.wasm)
+WASM_MODULES := $(addprefix $(BUILD)/web/,lbm.wasm lbm-relaxed.wasm lbm-mt.wasm lbm-relaxed-mt.wasm)
+WASM_TEST_MODULES := $(addprefix $(BUILD)/wasm/,tests.wasm tests-relaxed.wasm)
 
 $(BUILD)/wasm/core.flags: FORCE
 	$(call write_stamp,$(WASM_CXX) $(WASM_FLAGS) $(foreach i,$(ISAS_wasm32),$(i): $(ISA_FLAGS_$(i)) $(WASM_ISA_FLAGS_$(i))))
@@ -179,16 +180,40 @@ $(WASM_CORE_OBJ) $(WASM_WEB_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.fl
 $(WASM_TEST_OBJ): $(BUILD)/wasm/%.o: %.cpp $(BUILD)/wasm/core.flags | llvm-toolchain
 	$(call compile_with,$(WASM_CXX) $(WASM_FLAGS) -DLBM_TEST_BARE)
 
-$(BUILD)/web/modules.objects: FORCE
+$(BUILD)/wasm/modules.objects: FORCE
 	$(call write_stamp,$(WASM_LINK) $(WASM_LINK_FLAGS) $(WASM_LINK_FLAGS_mt) $(WASM_LINK_lbm) $(WASM_LINK_tests))
 
-# $(call wasm_module,name,objects): the words of the name after its first say what it is for.
+# $(call wasm_module,folder,name,objects): the words of the name after its first say what it is for.
 define wasm_module
-$(BUILD)/web/$(1).wasm: $(if $(findstring relaxed,$(1)),$(2),$(filter-out $(WASM_RELAXED_OBJ),$(2))) $(BUILD)/web/modules.objects
+$(1)$(2).wasm: $(if $(findstring relaxed,$(2)),$(3),$(filter-out $(WASM_RELAXED_OBJ),$(3))) $(BUILD)/wasm/modules.objects
 	$$(call say,LINK,$$@)
-	$$(Q)$(WASM_LINK) $(WASM_LINK_FLAGS) $(if $(findstring -mt,$(1)),$(WASM_LINK_FLAGS_mt)) $$(filter %.o,$$^) -o $$@
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(WASM_LINK) $(WASM_LINK_FLAGS) $(if $(findstring -mt,$(2)),$(WASM_LINK_FLAGS_mt)) $$(filter %.o,$$^) -o $$@
 endef
-$(foreach module,$(basename $(notdir $(WASM_MODULES))),$(eval $(call wasm_module,$(module),$(WASM_LINK_$(firstword $(subst -, ,$(module)))))))
+wasm_objects = $(WASM_LINK_$(firstword $(subst -, ,$(1))))
+$(foreach module,$(WASM_MODULES) $(WASM_TEST_MODULES),$(eval $(call \
+  wasm_module,$(dir $(module)),$(basename $(notdir $(module))),$(call wasm_objects,$(basename $(notdir $(module)))))))
+
+# ---- the page: build/web -------------------------------------------------------------------------------------------------
+#
+# One folder that any static server can serve: the modules, and what Vite makes of web/page (web/page/build), which takes the JavaScript
+# of web/lib, web/store and web/gpu along. It is made anew whenever one of its files changed, so that nothing old stays in it.
+
+# npm writes this file at the end of an installation.
+WEB_PACKAGES := web/node_modules/.package-lock.json
+$(WEB_PACKAGES): web/package-lock.json
+	$(call say,NPM,web/node_modules)
+	$(Q)cd web && npm ci --no-audit --no-fund --loglevel=error
+	$(Q)touch $@
+
+WEB_PAGE := $(BUILD)/web/index.html
+WEB_FILES := $(shell find web/lib web/store web/gpu web/page -type f) models/catalog.json
+$(WEB_PAGE): $(WASM_MODULES) $(WEB_FILES) $(WEB_PACKAGES) web/package.json
+	$(call say,VITE,$(@D))
+	$(Q)find $(@D) -mindepth 1 -maxdepth 1 -not -name 'lbm*.wasm' -exec rm -rf {} +
+	$(Q)cd web && node_modules/.bin/vite build page --outDir $(abspath $(@D)) --emptyOutDir false --logLevel warn
+	$(Q)for types in $(patsubst web/%,%,$(wildcard web/lib/*.d.ts web/store/*.d.ts web/gpu/*.d.ts)); do cp web/$$types $(@D)/$$types; done
+	$(Q)touch $@
 
 -include $(patsubst %.o,%.d,$(sort $(HOST_CORE_OBJ) $(HOST_TOOLS_OBJ) $(HOST_TEST_OBJ) $(HOST_FUZZ_OBJ) $(HOST_FUZZ_PARTS_OBJ) \
   $(EXAMPLE_CONFIG_OBJ) $(EFI_CORE_OBJ) $(EFI_APP_OBJ) $(EFI_FONT_OBJ) $(EFI_TEST_OBJ) \

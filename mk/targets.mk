@@ -23,6 +23,19 @@ boot-image: $(BUILD)/efi/BOOTX64.EFI model-file
 	$(call say,IMAGE,$(IMAGE))
 	$(Q)$(PYTHON) scripts/make_image.py --efi $< --out $(IMAGE) $(IMAGE_OPTIONS)
 
+# ---- page ----------------------------------------------------------------------------------------------------------------
+
+.PHONY: web-page
+web-page: $(WEB_PAGE)
+	@echo "The page is in $(<D). Look at it:  make cli && $(BUILD)/lbm serve -m MODEL.gguf"
+
+# What is installed beside lbm: PREFIX/share/llm-baremetal/web.
+define install_page
+rm -rf $(DESTDIR)$(PREFIX)/share/llm-baremetal/web
+	mkdir -p $(DESTDIR)$(PREFIX)/share/llm-baremetal/web
+	cp -r $(BUILD)/web/. $(DESTDIR)$(PREFIX)/share/llm-baremetal/web
+endef
+
 # ---- release and stick ---------------------------------------------------------------------------------------------------
 
 # KEY is a secret key of minisign; SIGN_KEY and SIGN_CERT sign the program for Secure Boot on the way.
@@ -37,11 +50,21 @@ sign-efi: $(BUILD)/efi/BOOTX64.EFI
 flash-image:
 	$(Q)$(PYTHON) scripts/flash.py $(FLASH_OPTIONS) --image '$(IMAGE)' '$(DEV)'
 
+# Clients of strangers, for the tests of lbm serve.
+PYTHON_PACKAGES := $(BUILD)/python/installed
+$(PYTHON_PACKAGES): tests/hosted/requirements.txt
+	$(call say,PIP,$(@D))
+	$(Q)rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)$(PYTHON) -m pip install --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
+	  --only-binary=:all: --target $(@D) -r $< >$(@D)/pip.log 2>&1 || { cat $(@D)/pip.log >&2; exit 1; }
+	$(Q)touch $@
+
 # ---- tests and checks ----------------------------------------------------------------------------------------------------
 
 .PHONY: build-tests check-gcc check-san check-wasm check-structure fuzz-run
 build-tests: $(BUILD)/lbm $(BUILD)/test/hosted_tests $(BUILD)/efi/BOOTX64.EFI $(BUILD)/efi/tests.efi \
-  $(BUILD)/test/write_example_config $(HOSTILE_FILES) $(FAMILY_FILES) $(WASM_MODULES)
+  $(BUILD)/test/write_example_config $(HOSTILE_FILES) $(FAMILY_FILES) $(WASM_MODULES) $(WASM_TEST_MODULES) $(WEB_PAGE) \
+  $(PYTHON_PACKAGES)
 
 # Another compiler, the same answers: g++ builds everything hosted and runs the hosted tests.
 check-gcc:
@@ -54,7 +77,7 @@ check-san:
 	$(BUILD)/san/test/hosted_tests
 
 # The WebAssembly modules, and their tests where Node is there.
-check-wasm: $(WASM_MODULES) $(BUILD)/lbm
+check-wasm: $(WASM_MODULES) $(WASM_TEST_MODULES) $(HOSTILE_FILES) $(BUILD)/lbm
 	@$(PYTHON) scripts/run_tests.py --build $(BUILD) --only wasm $(addprefix --model ,$(wildcard $(MODEL_FILE)))
 
 # The checks that read sources and objects instead of running them; `make test` runs the same ones.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that a step of the Makefile needs, on Debian and Ubuntu. Does nothing, fast, when all are there.
 #
-#   scripts/deps.sh GROUP...     groups: model build image release run gui test check
+#   scripts/deps.sh GROUP...     groups: model build image release run gui web test check
 #   scripts/deps.sh --list GROUP...   prints the packages that are missing, installs nothing
 #
 # It says what it installs and why before it does, asks through sudo where it is not root, and refreshes the package lists
@@ -14,7 +14,7 @@ llvm_versions="19 18 17 16 20 21"
 list_only=
 if [ "${1:-}" = --list ]; then list_only=1; shift; fi
 if [ $# -eq 0 ]; then
-  echo "usage: scripts/deps.sh [--list] GROUP...   (groups: model build image release run gui test check)" >&2
+  echo "usage: scripts/deps.sh [--list] GROUP...   (groups: model build image release run gui web test check)" >&2
   exit 2
 fi
 
@@ -23,6 +23,26 @@ fi
 wanted=
 want() { case "$wanted" in *"$1|"*) ;; *) wanted="$wanted$1|$2
 "; esac; }
+
+# Node.js and npm count wherever they come from. Vite 8 sets the version.
+node_major=20
+node_minor=19
+new_node() {
+  command -v npm >/dev/null && command -v node >/dev/null &&
+    is_new_enough "$(node --version 2>/dev/null)"
+}
+is_new_enough() { # v20.19.2, or 20.19.2+dfsg-1
+  local version=${1#v} major minor
+  major=${version%%.*}
+  minor=${version#*.}
+  minor=${minor%%.*}
+  case "$major$minor" in ''|*[!0-9]*) return 1 ;; esac
+  [ "$major" -gt "$node_major" ] || { [ "$major" -eq "$node_major" ] && [ "$minor" -ge "$node_minor" ]; }
+}
+has_browser() {
+  [ -z "${LBM_CHROMIUM:-}" ] || return 0
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
+}
 
 group() {
   case "$1" in
@@ -54,10 +74,14 @@ group() {
       want sbsigntool "signs the program for Secure Boot (sbsign)" ;;
     gui)
       want qemu-system-gui "shows QEMU in a window" ;;
+    web)
+      want make "runs the Makefile"
+      want LLVM ""
+      new_node || want NODE "" ;;
     test)
-      group run
+      group run; group web
       want catch2 "is the framework of the hosted tests"
-      want nodejs "runs the WebAssembly modules"
+      has_browser || want CHROMIUM ""
       want dosfstools "checks the image's file system (fsck.fat)"
       want xz-utils "compresses the images"
       want minisign "signs the checksums"
@@ -67,7 +91,7 @@ group() {
     check)
       want LLVM-CHECK "" ;;
     *)
-      echo "deps: there is no group '$1' (model build image release run gui test check)" >&2
+      echo "deps: there is no group '$1' (model build image release run gui web test check)" >&2
       exit 2 ;;
   esac
 }
@@ -147,10 +171,34 @@ case "$wanted" in
       want "clang-tidy-$llvm" "lints the sources (make tidy)" ;; esac ;;
 esac
 
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p'; }
+case "$wanted" in
+  *"NODE|"*)
+    if [ -z "$list_only" ] && ! known nodejs; then refresh_lists; fi
+    if is_new_enough "$(candidate nodejs)"; then
+      want nodejs "builds the page, and runs the modules in tests"
+      want npm "fetches what the page is built with"
+    else
+      echo "deps: the page is built with Node.js $node_major.$node_minor or newer and npm; this system offers $(candidate nodejs)." >&2
+      echo "      https://nodejs.org/en/download has them for every system. Put node and npm into PATH and run this again." >&2
+      exit 1
+    fi ;;
+esac
+# Some systems have no package of Chromium: tests that need one then fail and say so, all others run.
+case "$wanted" in
+  *"CHROMIUM|"*)
+    if [ -z "$list_only" ] && ! known chromium; then refresh_lists; fi
+    if known chromium; then
+      want chromium "is the browser of the tests of the page"
+    else
+      echo "deps: no package has Chromium here. Install one, and say where it is with LBM_CHROMIUM." >&2
+    fi ;;
+esac
+
 missing=
 reasons=
 while IFS='|' read -r package why; do
-  case "$package" in ""|LLVM|LLVM-CHECK) continue ;; esac
+  case "$package" in ""|LLVM|LLVM-CHECK|NODE|CHROMIUM) continue ;; esac
   installed "$package" && continue
   missing="$missing $package"
   reasons="$reasons$(printf '  %-22s %s' "$package" "$why")

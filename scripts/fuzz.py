@@ -89,7 +89,38 @@ def screen_seeds(_corpus):
     return {"font": font, "text": text + b" " * (len(text) % 2)}
 
 
+def serve_head_seeds(_corpus):
+    """A byte 0 and a head, or a byte 1 and a body."""
+    head = b"GET /a%20b?c HTTP/1.1\r\nHost: localhost:8080\r\n"
+    more = (b"Origin: https://example.org\r\nSec-Fetch-Site: same-origin\r\nCookie: a=b; lbm-8080=00112233445566778899aabbccddeeff\r\n"
+            b"Range: bytes=0-99\r\nIf-Range: \"tag\"\r\nContent-Length: 5\r\nAuthorization: Bearer key\r\nExpect: 100-continue\r\n")
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    chat = {"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}]},
+                         {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]},
+                         {"role": "tool", "tool_call_id": "1", "content": "c"}], "tools": [tool], "tool_choice": "auto", "stop": ["x"],
+            "logit_bias": {"5": 1}, "stream_options": {"include_usage": True}, "logprobs": True, "top_logprobs": 2, "seed": 1}
+    bodies = {"chat": chat, "text": {"prompt": [1, 2], "n_predict": 5, "response_format": {"type": "json_object"}},
+              "embed": {"input": ["a", [1]], "encoding_format": "base64", "content": "x", "tokens": [1]}}
+    return {"head": b"\0" + head + b"\r\n", "more": b"\0" + head + more + b"\r\n",
+            **{name: b"\1" + json.dumps(body).encode() for name, body in bodies.items()}}
+
+
+def grammar_seeds(_corpus):
+    """GBNF with a text behind a byte 255, and schemas."""
+    texts = {"list": b'root ::= "[" item ("," " "? item){0,5} "]" # a list\nitem ::= [0-9]+ | "\\"" [^"\\\\\\x00-\\x1F]* "\\"" | root\xff[1, "a"]',
+             "text": 'root ::= ([\\u4e00-\\u9fa5é.-] | . | ("a" | "b")+? | "")* "\\U0001F600"\n'.encode() + "\u4e00\u00e9".encode(),
+             "nested": b'root ::= (("a"{2,3} (b | "c")*)+ "d"?){1,}\r\nb ::=\n  "(" root ")" |\n  ""\xffaa(aa)'}
+    schemas = {"object": {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}, "b": {"$ref": "#/$defs/n"}},
+                          "required": ["a"], "additionalProperties": {"type": "null"}, "$defs": {"n": {"type": "integer", "minimum": -7, "maximum": 30}}},
+               "array": {"prefixItems": [{"format": "date"}, {"pattern": "^[a-z\\\\d]+(x|y){2}$"}], "items": {"anyOf": [{"const": 1}, {"$ref": "#"}]},
+                         "minItems": 1, "maxItems": 4},
+               "merged": {"allOf": [{"type": "object", "properties": {"a": {"enum": [1, 2]}}}, {"required": ["a"], "properties": {"a": {"type": "number"}}}]}}
+    return {**texts, **{name: json.dumps(schema).encode() for name, schema in schemas.items()}}
+
+
 SEEDS = {
+    "grammar_fuzz": grammar_seeds,
+    "serve_head_fuzz": serve_head_seeds,
     "screen_fuzz": screen_seeds,
     "gguf_fuzz": lambda corpus: with_suffix(corpus, ".gguf"),
     "slm_fuzz": lambda corpus: with_suffix(corpus, ".slm"),

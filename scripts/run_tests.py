@@ -6,7 +6,8 @@
   hosted      the Catch2 tests on this machine                   (build/test/hosted_tests)
   cli         the command line, as a user calls it                (tests/hosted/cli_*test.py)
   efi         the same test sources as an EFI application in QEMU (build/efi/tests.efi)
-  wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, tests/node)
+  wasm        the same test sources, and digests of models, as WebAssembly in Node (build/web, build/wasm, tests/node)
+  web         the JavaScript API, the store and WebGPU in Node, then all of it and the page in Chromium (build/web, tests/web)
   boot        one boot and chat in QEMU, its digest held against that of lbm on this machine
   screen      display and keyboard of a machine in QEMU           (tests/hosted/screen_*test.py)
   matrix      some machines of the boot matrix: each ends in a chat or in a named refusal (scripts/boot_matrix.py)
@@ -188,20 +189,20 @@ def stage_wasm(options):
     node = shutil.which("node") or shutil.which("nodejs")
     if node is None:
         return Outcome(0, 0, "", "skipped: there is no Node.js (make deps)")
-    web = options.build / "web"
+    web, tests = options.build / "web", options.build / "wasm"
     digests = ["tests/node/digest_test.mjs", "--lbm", options.build / "lbm", "--modules", web, "--golden", GOLDEN / "quantized"]
     model = ["--model", options.model] if options.model and options.model.is_file() else []
-    relaxed = node_flags_for(node, web / "tests-relaxed.wasm")
-    parts = [["tests/node/unit_tests.mjs", web / "tests.wasm"], [*digests, "--module", "lbm", "--threads", "2"]]
+    relaxed = node_flags_for(node, tests / "tests-relaxed.wasm")
+    parts = [["tests/node/unit_tests.mjs", tests / "tests.wasm"], [*digests, "--module", "lbm", "--threads", "2"]]
     parts[1] += model if relaxed is None else []
     if relaxed is not None:
-        parts += [[*relaxed, "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm"],
+        parts += [[*relaxed, "tests/node/unit_tests.mjs", tests / "tests-relaxed.wasm"],
                   [*relaxed, *digests, *model, "--module", "lbm-relaxed", "--threads", "3"],
-                  [*relaxed[:1], "tests/node/unit_tests.mjs", web / "tests-relaxed.wasm", "[kernels]"]]
+                  [*relaxed[:1], "tests/node/unit_tests.mjs", tests / "tests-relaxed.wasm", "[kernels]"]]
     api = ["tests/node/api_test.mjs", "--lbm", options.build / "lbm", "--golden", GOLDEN / "quantized"]
     parts.append([*api, "--module", web / "lbm.wasm"] if relaxed is None else
                  [*relaxed, *api, *model, "--module", web / "lbm-relaxed.wasm"])
-    parts.append(["tests/node/hostile_test.mjs", web / "tests.wasm", options.build / "hostile" / "HOSTILE.PAK"])
+    parts.append(["tests/node/hostile_test.mjs", tests / "tests.wasm", options.build / "hostile" / "HOSTILE.PAK"])
     outcomes = [run_with_closing_line([node, *part], 300) for part in parts]
     notes = {outcome.note for outcome in outcomes if outcome.note}
     if not model:
@@ -210,6 +211,53 @@ def stage_wasm(options):
         notes.add("skipped: relaxed SIMD, which this Node.js has not got")
     return Outcome(sum(outcome.n_passed for outcome in outcomes), sum(outcome.n_failed for outcome in outcomes),
                    "".join(outcome.output for outcome in outcomes), ", ".join(sorted(notes)))
+
+
+# What the stage web runs, in this order: tests in Node, then those that start Chromium.
+WEB_TESTS = ("tests/node/lib_*test.mjs", "tests/node/store_*test.mjs", "tests/node/gpu_*test.mjs", "tests/node/page_*test.mjs",
+             "tests/node/openai_*test.mjs", "tests/web/*_test.mjs")
+WEB_TEST_SECONDS = 600
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def require_web_tools():
+    """Node.js, or StageFailed: what is missing here is a failure, since nothing else tries the page."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        raise StageFailed("there is no Node.js (make deps)")
+    if not (ROOT / "web" / "node_modules").is_dir():
+        raise StageFailed("web/node_modules is missing: make web")
+    if not os.environ.get("LBM_CHROMIUM") and not any(map(shutil.which, BROWSERS)):
+        raise StageFailed("there is no Chromium: make deps, or LBM_CHROMIUM=path")
+    return node
+
+
+def stage_web(options):
+    """Every test script has the same options; one that comes to no result is one failure, and the others still run."""
+    node = require_web_tools()
+    common = ["--lbm", options.build / "lbm", "--modules", options.build / "web", "--golden", GOLDEN / "quantized"]
+    common += ["--model", options.model] if options.model and options.model.is_file() else []
+    total = Outcome(0, 0, "")
+    skipped = 0
+    for script in [path.relative_to(ROOT) for pattern in WEB_TESTS for path in sorted(ROOT.glob(pattern))]:
+        started = time.monotonic()
+        try:
+            code, output = run([node, script, *common], WEB_TEST_SECONDS)
+            n_passed, n_failed = closing_counts(code, output)
+        except StageFailed as error:
+            n_passed, n_failed, output = 0, 1, f"{error.output}\n{script}: {error}\n"
+        total.n_passed += n_passed
+        total.n_failed += n_failed
+        total.output += f"--- {script} ---\n{output}"
+        skipped += len(set(re.findall(r"skipped: .*", output)))
+        print(f"     {script}: {n_passed} passed, {n_failed} failed   {time.monotonic() - started:.1f} s", flush=True)
+    if total.n_passed + total.n_failed == 0:
+        raise StageFailed("ran no test", total.output)
+    total.note = f"{skipped} skip for want of data" if skipped else ""
+    return total
+
+
+CLI_TESTS = ("cli_*test.py", "openai_*test.py")
 
 
 def run_unittest(command, timeout_s, **environment):
@@ -225,8 +273,12 @@ def run_unittest(command, timeout_s, **environment):
 
 
 def stage_cli(options):
-    discover = ["-m", "unittest", "discover", "-s", "tests/hosted", "-t", "tests/hosted", "-p", "cli_*test.py"]
-    return run_unittest(discover, 900, LBM=str(options.build / "lbm"))
+    """The command line, and lbm serve as clients of strangers use it; these clients are in BUILD/python."""
+    environment = {"LBM": str(options.build / "lbm"), "PYTHONPATH": str(options.build / "python")}
+    discover = ["-m", "unittest", "discover", "-s", "tests/hosted", "-t", "tests/hosted", "-p"]
+    outcomes = [run_unittest([*discover, pattern], 900, **environment) for pattern in CLI_TESTS if any((ROOT / "tests" / "hosted").glob(pattern))]
+    return Outcome(sum(outcome.n_passed for outcome in outcomes), sum(outcome.n_failed for outcome in outcomes),
+                   "".join(outcome.output for outcome in outcomes), ", ".join(outcome.note for outcome in outcomes if outcome.note))
 
 
 def stage_screen(options):
@@ -293,7 +345,8 @@ def stage_structure(options):
     return Outcome(len(checks) - n_failed, n_failed, output)
 
 
-STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "boot": stage_boot,
+STAGES = {"hosted": stage_hosted, "cli": stage_cli, "efi": stage_efi, "wasm": stage_wasm, "web": stage_web,
+          "boot": stage_boot,
           "screen": stage_screen, "matrix": stage_matrix, "power": stage_power, "secure": stage_secure,
           "fuzz": stage_fuzz, "mutants": stage_mutants, "scripts": stage_scripts, "structure": stage_structure}
 

@@ -26,6 +26,7 @@ extern const Command kDequantizeCommand;
 extern const Command kDetokenizeCommand;
 extern const Command kDiffCommand;
 extern const Command kDigestCommand;
+extern const Command kGrammarCommand;
 extern const Command kInspectCommand;
 extern const Command kLogitsCommand;
 extern const Command kManifestCommand;

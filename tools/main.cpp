@@ -18,7 +18,7 @@ constexpr const Command* kCommands[] = {
     &kDetokenizeCommand, &kTemplateCommand,   &kLogitsCommand,     &kDigestCommand,
     &kDiffCommand,       &kPerplexityCommand, &kDequantizeCommand, &kQuantizeCommand,
     &kConvertCommand,    &kShardsCommand,     &kManifestCommand,   &kBenchCommand,
-    &kServeCommand,      &kVersionCommand,
+    &kServeCommand,      &kGrammarCommand,    &kVersionCommand,
 };
 
 constexpr const char* kMainExamples =

@@ -10,6 +10,7 @@
 
 #include "core/chat/conversation.h"
 #include "core/chat/generate.h"
+#include "tools/answer_grammar.h"
 #include "tools/command.h"
 #include "tools/input.h"
 #include "tools/interrupt.h"
@@ -30,6 +31,7 @@ struct RunFlags {
   std::string system;
   std::string think;  // on, dim, hide, off; empty: dim on a terminal, else hide
   SamplerParams sampler;
+  GrammarFlags grammar;
   i64 seed = 0;        // as in the REPL: the same answer every time; -1: drawn
   i64 n_predict = -1;  // -1: until the answer or the context ends
   bool has_prompt = false;
@@ -122,21 +124,22 @@ std::string read_prompt(const RunFlags& flags) {
   return without_final_newline(read_stdin());
 }
 
-GenerateOptions generate_options(const RunFlags& flags) {
+GenerateOptions generate_options(const RunFlags& flags, TokenFilter* filter) {
   GenerateOptions options;
   options.max_tokens = flags.n_predict < 0 ? 0 : static_cast<u32>(flags.n_predict);
   options.stop_at_end = !flags.ignore_eos;
   options.show_special = flags.show_special;
   options.digest = flags.digest || flags.json;
   options.speculate = flags.no_speculate ? Speculate::kOff : Speculate::kAuto;
+  options.filter = filter;
   return options;
 }
 
 // The prompt as a user's message in the model's own template, by the same path as a turn of the
 // REPL.
 GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFlags& flags,
-                          const std::string& prompt, AnswerSink& sink,
-                          Session::Interrupt interrupt) {
+                          const GenerateOptions& options, const std::string& prompt,
+                          AnswerSink& sink, Session::Interrupt interrupt) {
   const u64 text_bytes = prompt.size() + u64{model.session().n_ctx()} * 16 + 64 * kKiB;
   Conversation& conversation =
       *expect(Conversation::create(with.scratch, text_bytes), "conversation", Stage::kRun);
@@ -146,9 +149,8 @@ GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFl
                                                 : ThinkRequest::kModel);
   const std::string now = local_time_text();
   conversation.set_now(to_str(now));
-  Result<GenerateStats> stats =
-      conversation.say(with, model.engine().chat_template(), to_str(prompt),
-                       generate_options(flags), sink, interrupt);
+  Result<GenerateStats> stats = conversation.say(with, model.engine().chat_template(),
+                                                 to_str(prompt), options, sink, interrupt);
   const Str note = conversation.take_note();
   if (!note.empty()) notice("warning: " + printable(note));
   if (!stats.ok() && stats.error().code == ErrorCode::kTemplate) {
@@ -160,8 +162,8 @@ GenerateStats answer_chat(LoadedModel& model, const Generator& with, const RunFl
 }
 
 GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFlags& flags,
-                         const std::string& prompt, AnswerSink& sink,
-                         Session::Interrupt interrupt) {
+                         const GenerateOptions& options, const std::string& prompt,
+                         AnswerSink& sink, Session::Interrupt interrupt) {
   if (!flags.system.empty() || !flags.think.empty()) {
     throw CommandError(ExitCode::kUsage,
                        std::string(flags.system.empty() ? "--think" : "--system") +
@@ -169,8 +171,8 @@ GenerateStats answer_raw(LoadedModel& model, const Generator& with, const RunFla
   }
   const std::vector<u32> ids =
       encode_text(model.tokenizer(), prompt, {.add_special = true, .parse_special = true});
-  return expect(generate(with, {ids.data(), ids.size()}, generate_options(flags), sink, interrupt),
-                "prompt", Stage::kRun);
+  return expect(generate(with, {ids.data(), ids.size()}, options, sink, interrupt), "prompt",
+                Stage::kRun);
 }
 
 Json describe_run(LoadedModel& model, const AnswerSink& sink, const GenerateStats& stats,
@@ -222,7 +224,23 @@ bool use_template(const RunFlags& flags, const Engine& engine) {
   return is_chat;
 }
 
+// Throws CommandError where flags contradict each other.
+void check(const RunFlags& flags) {
+  if (!flags.grammar.is_set()) return;
+  if (flags.ignore_eos)
+    throw CommandError(ExitCode::kUsage,
+                       "--ignore-eos has no meaning with a grammar, which says "
+                       "where an answer ends");
+  const bool prompt_is_stdin =
+      flags.prompt == "-" || (!flags.has_prompt && flags.prompt_path.empty());
+  if (flags.grammar.reads_stdin() && (prompt_is_stdin || flags.prompt_path == "-"))
+    throw CommandError(ExitCode::kUsage,
+                       "the prompt and the grammar can not both be stdin: give one with -p TEXT");
+}
+
 ExitCode run(const RunFlags& flags) {
+  check(flags);
+  const std::string grammar_text = flags.grammar.is_set() ? read_grammar(flags.grammar) : "";
   const std::string prompt = read_prompt(flags);
   SamplerParams params = flags.sampler;
   params.seed = flags.seed >= 0 ? static_cast<u64>(flags.seed) : std::random_device()();
@@ -243,9 +261,14 @@ ExitCode run(const RunFlags& flags) {
   const bool shows_reasoning = flags.think.empty() ? isatty(STDOUT_FILENO) == 1
                                                    : flags.think == "dim" || flags.think == "on";
   AnswerSink sink(!flags.json, shows_reasoning);
-  const GenerateStats stats = use_template(flags, model.engine())
-                                  ? answer_chat(model, with, flags, prompt, sink, interrupt)
-                                  : answer_raw(model, with, flags, prompt, sink, interrupt);
+  std::unique_ptr<AnswerGrammar> grammar;
+  if (flags.grammar.is_set())
+    grammar = std::make_unique<AnswerGrammar>(grammar_text, model.tokenizer());
+  const GenerateOptions options = generate_options(flags, grammar ? &grammar->filter() : nullptr);
+  const GenerateStats stats =
+      use_template(flags, model.engine())
+          ? answer_chat(model, with, flags, options, prompt, sink, interrupt)
+          : answer_raw(model, with, flags, options, prompt, sink, interrupt);
   sink.finish();
   if (flags.json) {
     print_json(describe_run(model, sink, stats, params));
@@ -313,6 +336,7 @@ Action declare(CLI::App& app) {
       })
       ->type_name("N");
   declare_sampler_flags(app, *flags);
+  declare_grammar_flags(app, flags->grammar);
   app.add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");
   app.add_flag("--special", flags->show_special, "spell out control tokens in the text");
   app.add_flag("--digest", flags->digest,

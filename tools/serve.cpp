@@ -1,10 +1,14 @@
 // lbm serve: the model behind an HTTP interface that clients of OpenAI speak, and the web page.
 //
-//   socket -> serve_connection -> serve_head -> serve_server -> serve_api -> serve_model
-//                                                                        \-> serve_files
+//   socket -> serve_connection -> serve_head -> serve_server -> serve_api -> serve_request
+//                                      (what is asked)            |-> serve_model -> serve_slots
+//                                                                 \-> serve_files
 #include <unistd.h>
 
+#include <exception>
 #include <filesystem>
+#include <random>
+#include <thread>
 
 #include "tools/command.h"
 #include "tools/interrupt.h"
@@ -20,25 +24,32 @@ struct ServeFlags {
   std::string api_key;
   std::string web;
   bool has_web = false;
+  u32 n_slot = 1;
   u32 n_waiting = 16;
+  int ping_s = 15;
   std::vector<std::string> allow_hosts;
   std::vector<std::string> allow_origins;
 };
-
-bool is_loopback(const std::string& host) {
-  return host == "127.0.0.1" || host == "::1" || host == "localhost";
-}
 
 // What a client writes into Host for it: an IPv6 address stands in brackets there.
 std::string host_name(const std::string& host) {
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
 }
 
-// The page that `make web` builds lies beside this binary.
+// The page that `make web` builds lies beside this binary; that of an installed one in share/.
 std::string default_web_folder() {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? std::string() : (self.parent_path() / "web").string();
+  if (error) return {};
+  const std::filesystem::path beside = self.parent_path() / "web";
+  if (std::filesystem::exists(beside / "index.html", error)) return beside.string();
+  return (self.parent_path().parent_path() / "share/llm-baremetal/web").string();
+}
+
+// What nobody can guess: 128 bits.
+std::string random_token() {
+  std::random_device random;
+  return format("%08x%08x%08x%08x", random(), random(), random(), random());
 }
 
 AccessPolicy access_policy(const ServeFlags& flags, u16 port) {
@@ -49,29 +60,77 @@ AccessPolicy access_policy(const ServeFlags& flags, u16 port) {
   policy.origins = flags.allow_origins;
   policy.port = port;
   policy.api_key = flags.api_key;
+  policy.run_token = random_token();
   return policy;
 }
 
-ExitCode run(const ServeFlags& flags) {
-  if (!is_loopback(flags.host) && flags.api_key.empty()) {
-    throw CommandError(ExitCode::kUsage,
-                       "--host " + printable(to_str(flags.host)) +
-                           " can be reached from other machines: give an --api-key, too");
+// The server answers while the model loads: with files of the page, and with 503 where the model is
+// asked for. Ends with the command.
+class ServerThread {
+ public:
+  ServerThread(HttpServer& server, const ServeWorld& world)
+      : thread_([&server, &world, this] {
+          server.run(
+              world.policy, [&world](Exchange& exchange) { answer_request(exchange, world); },
+              [this] { return is_over_ || interrupt_pending(); });
+        }) {}
+  // After a load that failed; else the user ends it.
+  ~ServerThread() {
+    is_over_ = true;
+    join();
   }
+  ServerThread(const ServerThread&) = delete;
+  ServerThread& operator=(const ServerThread&) = delete;
+
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  std::atomic<bool> is_over_{false};
+  std::thread thread_;
+};
+
+void say_what_is_served(ServeModel& model, bool has_page) {
+  const u32 n_slot = model.slots().n_slot();
+  std::string slots;
+  if (n_slot > 1) {
+    slots = format(" in %u slots of ", n_slot) + format_bytes(model.slots().slot_bytes()) + " each";
+  }
+  notice("serving " + printable(to_str(model.id())) + slots +
+         (has_page ? " and its page" : " (no page was built)") + "; Ctrl-C ends");
+}
+
+ExitCode run(const ServeFlags& flags) {
   const WebFolder web(flags.has_web ? flags.web : default_web_folder());
   if (flags.has_web && !web.is_open()) {
     throw CommandError(ExitCode::kUsage,
                        "--web " + printable(to_str(flags.web)) + ": no such folder");
   }
-  ServeModel model(flags.model, flags.n_waiting);
   HttpServer server(flags.host, flags.port);
+  if (!server.is_loopback() && flags.api_key.empty()) {
+    throw CommandError(ExitCode::kUsage,
+                       "--host " + printable(to_str(flags.host)) +
+                           " can be reached from other machines: give an --api-key, too");
+  }
+  install_interrupt_handler();
+  const std::string address =
+      "http://" + host_name(flags.host) + ":" + std::to_string(server.port());
   const AccessPolicy policy = access_policy(flags, server.port());
-  write_stdout("http://" + host_name(flags.host) + ":" + std::to_string(server.port()) + "\n");
-  notice("serving " + printable(to_str(model.id())) +
-         (web.is_open() ? " and its page" : " (no page was built)") + "; Ctrl-C ends");
-  server.run(
-      policy, [&](Exchange& exchange) { answer_request(exchange, model, web, policy); },
-      [] { return interrupt_pending(); });
+  const SharedFile model_file(flags.model.path);
+  ServeWorld world{.web = web,
+                   .policy = policy,
+                   .model_file = model_file,
+                   .model_name = flags.model.path.substr(flags.model.path.find_last_of('/') + 1),
+                   .ping_s = flags.ping_s};
+  std::unique_ptr<ServeModel> model;
+  ServerThread thread(server, world);
+  notice("listening on " + address + ", loading");
+  model = std::make_unique<ServeModel>(flags.model, flags.n_slot, flags.n_waiting);
+  world.model = model.get();
+  write_stdout(address + "\n");
+  say_what_is_served(*model, web.is_open());
+  thread.join();
   return ExitCode::kInterrupted;
 }
 
@@ -92,6 +151,14 @@ Action declare(CLI::App& app) {
   app.add_option("--queue", flags->n_waiting, "requests that may wait (default: 16)")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
+  app.add_option("--slots", flags->n_slot,
+                 "conversations that are kept and answered side by side (default: 1)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  app.add_option("--sse-ping", flags->ping_s,
+                 "seconds after which a silent stream gets a comment; 0: never (default: 15)")
+      ->check(CLI::Range(0, 3600))
+      ->type_name("SECONDS");
   CLI::Option* web =
       app.add_option("--web", flags->web, "folder of the page (default: web beside this program)")
           ->type_name("FOLDER");

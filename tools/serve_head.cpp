@@ -97,6 +97,9 @@ struct Seen {
   bool type = false;
   bool key = false;
   bool site = false;
+  bool cookie = false;
+  bool range = false;
+  bool if_range = false;
 };
 
 void take_header(const std::string& name, string_view value, RequestHead& head, Seen& seen) {
@@ -110,6 +113,12 @@ void take_header(const std::string& name, string_view value, RequestHead& head, 
     set_once(head.authorization, seen.key, value, "Authorization");
   } else if (name == "content-type") {
     set_once(head.content_type, seen.type, value, "Content-Type");
+  } else if (name == "cookie") {
+    set_once(head.cookie, seen.cookie, value, "Cookie");
+  } else if (name == "range") {
+    set_once(head.range, seen.range, value, "Range");
+  } else if (name == "if-range") {
+    set_once(head.if_range, seen.if_range, value, "If-Range");
   } else if (name == "content-length") {
     if (head.has_length) malformed("Content-Length is given twice");
     head.has_length = true;
@@ -193,6 +202,40 @@ void AccessPolicy::check_sender(const RequestHead& head) const {
 
 bool AccessPolicy::is_foreign_origin(const RequestHead& head) const {
   return head.has_origin && std::find(origins.begin(), origins.end(), head.origin) != origins.end();
+}
+
+namespace {
+
+// Whether one of the cookies "a=b; c=d" is `wanted`.
+bool has_cookie(std::string_view cookies, const std::string& wanted) {
+  while (!cookies.empty()) {
+    const usize end = std::min(cookies.find(';'), cookies.size());
+    std::string_view one = cookies.substr(0, end);
+    cookies.remove_prefix(std::min(end + 1, cookies.size()));
+    while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+    if (same_secret(std::string(one), wanted)) return true;
+  }
+  return false;
+}
+
+bool is_browser(const RequestHead& head) { return head.has_origin || !head.fetch_site.empty(); }
+
+}  // namespace
+
+void AccessPolicy::check_page(const RequestHead& head) const {
+  if (!is_browser(head) || is_foreign_origin(head) || has_cookie(head.cookie, cookie())) return;
+  throw ApiError(403, "the page was not served by this run of the server: load it again",
+                 "stale_page");
+}
+
+bool AccessPolicy::needs_ticket(const RequestHead& head) const {
+  const bool is_reading = head.method == "GET" || head.method == "HEAD";
+  return is_reading && is_browser(head) && !is_foreign_origin(head) &&
+         !has_cookie(head.cookie, cookie());
+}
+
+std::string AccessPolicy::ticket() const {
+  return cookie() + "; Path=/; HttpOnly; SameSite=Strict";
 }
 
 void AccessPolicy::check_key(const RequestHead& head) const {

@@ -26,6 +26,9 @@ struct RequestHead {
   std::string fetch_site;
   std::string authorization;
   std::string content_type;
+  std::string cookie;
+  std::string range;
+  std::string if_range;
   bool has_origin = false;
   bool has_length = false;
   bool keep_alive = true;
@@ -43,13 +46,29 @@ struct AccessPolicy {
   std::vector<std::string> origins;  // of pages that are not ours: "https://example.org"
   u16 port = 0;
   std::string api_key;  // empty: none is asked for
+  // Random, of this run: what a page of ours has as a cookie. It is sent to pages of this very site
+  // only (SameSite=Strict), and a page that was not served by this run has none.
+  std::string run_token;
 
   // Throws ApiError: 403 a Host or Origin that is not ours.
   void check_sender(const RequestHead& head) const;
   // Throws ApiError: 401.
   void check_key(const RequestHead& head) const;
+  // A browser that wants something done must show that a page of this run asks. (Programs that are
+  // no browsers say neither Origin nor Sec-Fetch-Site; pages of --allow-origin are trusted by
+  // whoever named them.) Throws ApiError: 403.
+  void check_page(const RequestHead& head) const;
+  // True for a browser's request without the cookie; ticket() is the Set-Cookie that gives it.
+  [[nodiscard]] bool needs_ticket(const RequestHead& head) const;
+  [[nodiscard]] std::string ticket() const;
   // True: the page is of an origin that --allow-origin names, and the answer must say so.
   [[nodiscard]] bool is_foreign_origin(const RequestHead& head) const;
+
+ private:
+  // Cookies do not tell ports apart; their names can.
+  [[nodiscard]] std::string cookie() const {
+    return "lbm-" + std::to_string(port) + "=" + run_token;
+  }
 };
 
 }  // namespace lbm::cli

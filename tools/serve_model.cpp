@@ -2,20 +2,16 @@
 #include "tools/serve_model.h"
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 
-#include "core/chat/conversation.h"
+#include "core/chat/generation.h"
 #include "tools/interrupt.h"
 #include "tools/model_reader.h"
 #include "tools/serve_error.h"
-#include "tools/terminal.h"
+#include "tools/serve_tools.h"
 
 namespace lbm::cli {
 namespace {
-
-// Address space for the work of one turn; pages become real as they are used.
-constexpr u64 kTurnMemory = 4 * kGiB;
-constexpr auto kPoll = std::chrono::milliseconds(100);
 
 std::string model_id(const std::string& path) {
   const std::string name = path.substr(path.find_last_of('/') + 1);
@@ -23,126 +19,117 @@ std::string model_id(const std::string& path) {
   return dot == 0 || dot == std::string::npos ? name : name.substr(0, dot);
 }
 
-[[noreturn]] void throw_api(const Error& error, const std::string& exception) {
+[[noreturn]] void throw_api(const Error& error) {
   const std::string what = printable(to_str(describe(error, "")));
   switch (error.code) {
     case ErrorCode::kContextFull:
-      throw ApiError(400,
-                     "context_length_exceeded: the request exceeds the available context size: " +
-                         what + "; shorten it, or start the server with a larger -c",
-                     "context_length_exceeded", "messages");
-    case ErrorCode::kTemplate:
-      throw ApiError(400,
-                     "the model's chat template refused: " +
-                         (exception.empty() ? what : printable(to_str(exception))),
-                     "template_error", "messages");
     case ErrorCode::kLimit:
     case ErrorCode::kInvalidArgument: throw ApiError(400, what, "invalid_value");
+    case ErrorCode::kMismatch: throw ApiError(400, what, "unsatisfiable_constraint");
     case ErrorCode::kOutOfMemory: throw ApiError(503, what, "out_of_memory");
     default: throw ApiError(500, what, "model_error");
   }
 }
 
-// Passes text on up to the first stop text; what may be the beginning of one waits.
-class StopFilter final : public GenerateSink {
+// Adds up final states.
+class MeanState final : public Session::StateSink {
  public:
-  StopFilter(const std::vector<std::string>& stops, AnswerListener& listener)
-      : stops_(stops), listener_(listener) {}
+  explicit MeanState(u32 n_embd) : sums_(n_embd) {}
 
-  bool on_text(Str text) override {
-    if (is_stopped_) return true;
-    held_.append(text.data(), text.size());
-    usize end = std::string::npos;
-    for (const std::string& stop : stops_) end = std::min(end, held_.find(stop));
-    is_stopped_ = end != std::string::npos;
-    pass_on(is_stopped_ ? end : held_.size() - n_doubtful());
-    return true;
+  void on_final_state(u32, Span<const f32> state) override {
+    for (usize i = 0; i < sums_.size(); ++i) sums_[i] += static_cast<f64>(state[i]);
   }
-  bool on_reasoning(Str text) override {
-    listener_.on_reasoning(to_string(text));
-    return true;
-  }
-  bool finished() override { return is_stopped_; }
-  // The end of the answer: what waited was no stop text.
-  void finish() {
-    if (!is_stopped_) pass_on(held_.size());
+  // Their direction: the length is 1, so the mean and the sum are the same.
+  [[nodiscard]] std::vector<f32> direction() const {
+    f64 square = 0;
+    for (const f64 sum : sums_) square += sum * sum;
+    if (!std::isfinite(square) || square == 0)
+      throw ApiError(500, "the states of the model are not finite", "model_error");
+    std::vector<f32> out;
+    for (const f64 sum : sums_) out.push_back(static_cast<f32>(sum / std::sqrt(square)));
+    return out;
   }
 
  private:
-  void pass_on(usize n) {
-    if (n > 0) listener_.on_text(held_.substr(0, n));
-    held_.erase(0, n);
-  }
-  // Bytes at the end that a stop text may begin with.
-  [[nodiscard]] usize n_doubtful() const {
-    usize most = 0;
-    for (const std::string& stop : stops_) {
-      usize n = std::min(stop.size() - 1, held_.size());
-      while (n > most && held_.compare(held_.size() - n, n, stop, 0, n) != 0) --n;
-      most = std::max(most, n);
-    }
-    return most;
-  }
-
-  const std::vector<std::string>& stops_;
-  AnswerListener& listener_;
-  std::string held_;
-  bool is_stopped_ = false;
+  std::vector<f64> sums_;
 };
+
+struct Rewind {
+  Arena& arena;
+  const Arena::Mark mark;
+  explicit Rewind(Arena& of) : arena(of), mark(of.mark()) {}
+  ~Rewind() { arena.rewind(mark); }
+  Rewind(const Rewind&) = delete;
+  Rewind& operator=(const Rewind&) = delete;
+};
+
+bool is_over(void* client) {
+  return interrupt_pending() || static_cast<Waiting*>(client)->is_gone();
+}
 
 }  // namespace
 
-// Waits until all requests before it were answered.
-class ServeModel::Turn {
- public:
-  Turn(ServeModel& model, AnswerListener& listener) : model_(model) {
-    std::unique_lock lock(model_.mutex_);
-    if (model_.queue_.size() > model_.max_waiting_) {
-      ++model_.counts_.n_refused;
-      throw ApiError(
-          429, std::to_string(model_.max_waiting_) + " requests wait already; try again later",
-          "queue_full");
-    }
-    number_ = model_.n_number_++;
-    model_.queue_.push_back(number_);
-    while (model_.queue_.front() != number_ && !is_gone_) {
-      model_.moved_.wait_for(lock, kPoll);
-      is_gone_ = listener.is_gone() || interrupt_pending();
-    }
-    ++model_.counts_.n_request;
-  }
-  ~Turn() {
-    const std::lock_guard lock(model_.mutex_);
-    std::deque<u64>& queue = model_.queue_;
-    queue.erase(std::find(queue.begin(), queue.end(), number_));
-    model_.moved_.notify_all();
-  }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
-  // The client went away while it waited; the model is not ours.
-  [[nodiscard]] bool is_gone() const { return is_gone_; }
-
- private:
-  ServeModel& model_;
-  u64 number_ = 0;
-  bool is_gone_ = false;
+// One answer to make.
+struct ServeModel::Task {
+  const AnswerRequest& request;
+  const std::vector<u32>& ids;
+  u32 index;
+  ConstraintRequest constraint;
+  std::vector<std::string> stops;
+  std::string trigger;  // text with which the constraint begins; empty: at once
+  bool splits_reasoning = false;
+  std::string end_of_markup;
 };
 
-ServeModel::ServeModel(const ModelFlags& flags, u32 n_waiting)
+ServeModel::ServeModel(const ModelFlags& flags, u32 n_slot, u32 n_waiting)
     : model_(flags, {.hash_file = false}),
-      memory_(kTurnMemory),
-      scratch_(memory_.span()),
-      sampler_(*expect(Sampler::create(scratch_, model_.config().n_vocab), "sampler", Stage::kRun)),
-      generator_{model_.session(), model_.tokenizer(), sampler_, model_.clock(), scratch_},
+      prompts_(model_.engine()),
+      constraints_(model_.tokenizer()),
+      slots_(model_, n_slot, n_waiting),
       id_(model_id(flags.path)),
-      n_ctx_(model_.session().n_ctx()),
-      max_waiting_(n_waiting) {}
+      n_ctx_(model_.session().n_ctx()) {}
 
-u32 ServeModel::n_waiting() {
-  const std::lock_guard lock(mutex_);
-  return queue_.empty() ? 0 : static_cast<u32>(queue_.size() - 1);
+// ---- prompts ------------------------------------------------------------------------------------
+
+ChatPrompt ServeModel::chat_prompt(const ChatRequest& request) {
+  // What must be of a form can not be preceded by thoughts.
+  const bool is_bound = request.answer.constraint.kind != ConstraintRequest::Kind::kNone ||
+                        request.tool_choice == ChatRequest::ToolChoice::kRequired;
+  return prompts_.make(request, is_bound ? ThinkRequest::kAvoid : ThinkRequest::kModel);
 }
+
+std::vector<u32> ServeModel::prompt_ids(const TextInput& input, const char* field) {
+  // Text of a client is text: what spells a control token does not become one. Who wants them sends
+  // ids.
+  std::vector<u32> ids =
+      input.has_ids ? input.ids : encode_text(tokenizer(), input.text, {.add_special = true});
+  if (ids.empty())
+    throw ApiError(400, std::string("'") + field + "' has no tokens", "invalid_value", field);
+  for (const u32 id : ids) {
+    if (id >= config().n_vocab) {
+      throw ApiError(400,
+                     std::string("'") + field + "' has the token " + std::to_string(id) +
+                         ", which the vocabulary lacks",
+                     "invalid_value", field);
+    }
+  }
+  return ids;
+}
+
+namespace {
+
+void check_fits(usize n_token, u32 n_ctx) {
+  if (n_token <= n_ctx) return;
+  throw ApiError(400,
+                 "context_length_exceeded: the request exceeds the available context size: " +
+                     std::to_string(n_token) + " tokens (limit " + std::to_string(n_ctx) +
+                     "); shorten it, or start the server with a larger -c",
+                 "context_length_exceeded", "messages");
+}
+
+}  // namespace
+
+// ---- answers ------------------------------------------------------------------------------------
 
 void ServeModel::count(const GenerateStats& stats) {
   if (stats.stop == StopReason::kInterrupted) ++counts_.n_cancelled;
@@ -153,80 +140,127 @@ void ServeModel::count(const GenerateStats& stats) {
   counts_.decode_us += stats.decode_us;
 }
 
-GenerateStats ServeModel::answer(
-    const AnswerRequest& request, AnswerListener& listener,
-    const std::function<Result<GenerateStats>(GenerateSink&, Session::Interrupt, std::string&)>&
-        make) {
-  const Turn turn(*this, listener);
-  GenerateStats gone;
-  gone.stop = StopReason::kInterrupted;
-  if (turn.is_gone()) {
-    count(gone);
-    return gone;
+AnswerStats ServeModel::chat(const ChatRequest& request, const ChatPrompt& prompt, u32 index,
+                             AnswerListener& listener) {
+  Task task{request.answer,       prompt.ids, index, request.answer.constraint,
+            request.answer.stops, "",         false, ""};
+  if (request.may_call()) {
+    const bool is_required = request.tool_choice == ChatRequest::ToolChoice::kRequired;
+    task.constraint = tool_call_constraint(request);
+    if (!is_required && task.constraint.kind != ConstraintRequest::Kind::kNone)
+      task.trigger = kToolCallOpen;
   }
-  sampler_.set_params(request.sampler);
-  StopFilter filter(request.stops, listener);
-  const Session::Interrupt interrupt{[](void* context) {
-                                       return interrupt_pending() ||
-                                              static_cast<AnswerListener*>(context)->is_gone();
-                                     },
-                                     &listener};
-  const Arena::Mark mark = scratch_.mark();
-  std::string exception;
-  const Result<GenerateStats> stats = make(filter, interrupt, exception);
-  scratch_.rewind(mark);
-  if (!stats.ok()) throw_api(stats.error(), exception);
-  filter.finish();
-  count(stats.value());
-  return stats.value();
+  const bool is_free =
+      task.constraint.kind == ConstraintRequest::Kind::kNone || !task.trigger.empty();
+  task.splits_reasoning = is_free;
+  task.end_of_markup = prompt.end_of_markup;
+  if (!prompt.stop.empty()) task.stops.push_back(prompt.stop);
+  return answer(task, listener);
 }
 
-Result<GenerateStats> ServeModel::answer_chat(const ChatRequest& request, GenerateSink& sink,
-                                              Session::Interrupt interrupt,
-                                              std::string& exception) {
-  u64 n_byte = u64{n_ctx_} * 16 + 64 * kKiB;
-  for (const ChatTurn& turn : request.turns) n_byte += turn.question.size() + turn.answer.size();
-  Result<Conversation*> made = Conversation::create(scratch_, n_byte);
-  if (!made.ok()) return made.error();
-  Conversation& conversation = *made.value();
-  if (const Status set = conversation.set_system(to_str(request.system)); !set.ok())
-    return set.error();
-  const usize n_before = request.turns.size() - 1;
-  for (usize i = 0; i < n_before; ++i) {
-    const ChatTurn& turn = request.turns[i];
-    const Status added =
-        conversation.add_turn(to_str(turn.question), to_str(turn.answer), {}, true);
-    if (!added.ok()) return added.error();
+AnswerStats ServeModel::complete(const CompletionRequest& request, const std::vector<u32>& ids,
+                                 u32 index, AnswerListener& listener) {
+  return answer(
+      {request.answer, ids, index, request.answer.constraint, request.answer.stops, "", false, ""},
+      listener);
+}
+
+AnswerStats ServeModel::answer(const Task& task, AnswerListener& listener) {
+  check_fits(task.ids.size(), n_ctx_);
+  AnswerStats out;
+  out.generate.stop = StopReason::kInterrupted;
+  try {
+    const SlotPool::Lease lease(slots_, {task.ids.data(), task.ids.size()}, listener);
+    ++counts_.n_request;
+    if (lease.slot() != nullptr) out = answer_in(*lease.slot(), task, listener);
+  } catch (const ApiError& error) {
+    if (error.status() == 429) ++counts_.n_refused;
+    throw;
   }
-  const std::string now = local_time_text();
-  conversation.set_now(to_str(now));
-  GenerateOptions options;
-  options.max_tokens = request.answer.max_tokens;
-  Result<GenerateStats> stats =
-      conversation.say(generator_, model_.engine().chat_template(),
-                       to_str(request.turns.back().question), options, sink, interrupt);
-  exception = to_string(conversation.exception());
-  return stats;
+  count(out.generate);
+  return out;
 }
 
-GenerateStats ServeModel::chat(const ChatRequest& request, AnswerListener& listener) {
-  return answer(request.answer, listener,
-                [&](GenerateSink& sink, Session::Interrupt interrupt, std::string& exception) {
-                  return answer_chat(request, sink, interrupt, exception);
-                });
+AnswerStats ServeModel::answer_in(Slot& slot, const Task& task, AnswerListener& listener) {
+  const Rewind rewind(slot.scratch);
+  GenerateOptions options;
+  options.max_tokens = task.request.max_tokens;
+  const std::unique_ptr<Constraint> constraint =
+      constraints_.make(task.constraint, task.trigger, slot.scratch);
+  if (constraint != nullptr) options.filter = &constraint->filter();
+  SamplerParams params = task.request.sampler;
+  params.seed += task.index;
+  slot.sampler->set_params(params);
+  slot.sampler->set_bias({task.request.bias.data(), task.request.bias.size()});
+  const AnswerSinkOptions sink_options{task.stops, task.splits_reasoning, task.end_of_markup,
+                                       task.request.logprobs, task.request.n_top};
+  AnswerSink sink(tokenizer(), sink_options, listener);
+  const Result<GenerateStats> stats = generate_in(slot, task, options, sink, listener);
+  slot.sampler->set_bias({});
+  if (!stats.ok()) throw_api(stats.error());
+  sink.finish();
+  if (sink.has_failed()) throw ApiError(503, "out of memory", "out_of_memory");
+  return {stats.value(), sink.stop()};
 }
 
-GenerateStats ServeModel::complete(const CompletionRequest& request, AnswerListener& listener) {
-  // Text of a client is text: what spells a control token does not become one. Who wants them sends
-  // ids.
-  const std::vector<u32> ids =
-      request.has_ids ? request.ids : encode_text(tokenizer(), request.text, {.add_special = true});
-  GenerateOptions options;
-  options.max_tokens = request.answer.max_tokens;
-  return answer(request.answer, listener,
-                [&](GenerateSink& sink, Session::Interrupt interrupt, std::string&) {
-                  return generate(generator_, {ids.data(), ids.size()}, options, sink, interrupt);
-                });
+// Step by step: between two steps it is the turn of other slots.
+Result<GenerateStats> ServeModel::generate_in(Slot& slot, const Task& task,
+                                              const GenerateOptions& options, AnswerSink& sink,
+                                              AnswerListener& listener) {
+  const Generator with{*slot.session, tokenizer(), *slot.sampler, model_.clock(), slot.scratch};
+  const Session::Interrupt interrupt{is_over, static_cast<Waiting*>(&listener)};
+  const u32 n_batch = slot.session->n_batch();
+  Generation generation(with, options, sink);
+  {
+    const SlotPool::Step step(slots_);
+    const Status begun = generation.begin({task.ids.data(), task.ids.size()});
+    if (!begun.ok()) return begun.error();
+  }
+  const u32 n_kept = generation.n_prompt_done();
+  while (!generation.done()) {
+    if (is_over(interrupt.context)) {
+      generation.stop();
+      break;
+    }
+    const bool was_prompt = !generation.prefilled();
+    {
+      const SlotPool::Step step(slots_);
+      if (!generation.step(n_batch, interrupt).ok()) break;
+    }
+    if (was_prompt && !generation.done())
+      listener.on_progress(generation.n_prompt_done(), generation.stats().n_prompt, n_kept);
+    listener.keep_alive();
+  }
+  const SlotPool::Step step(slots_);
+  return generation.finish();
+}
+
+// ---- embeddings ---------------------------------------------------------------------------------
+
+Embedding ServeModel::embed(const std::vector<u32>& ids, Waiting& client) {
+  check_fits(ids.size(), n_ctx_);
+  Embedding out;
+  out.n_token = static_cast<u32>(ids.size());
+  // The states of tokens that were evaluated before are gone, so none are kept.
+  const SlotPool::Lease lease(slots_, {}, client);
+  ++counts_.n_request;
+  out.is_gone = lease.slot() == nullptr;
+  if (out.is_gone) return out;
+  Session& session = *lease.slot()->session;
+  const Session::Interrupt interrupt{is_over, &client};
+  MeanState mean(config().n_embd);
+  for (usize at = 0; at < ids.size() && !out.is_gone;) {
+    const usize n = std::min<usize>(session.n_batch(), ids.size() - at);
+    const SlotPool::Step step(slots_);
+    Status status = at == 0 ? session.rewind(0) : Status();
+    if (status.ok()) status = session.evaluate_states({ids.data() + at, n}, mean, interrupt);
+    out.is_gone = !status.ok() && status.error().code == ErrorCode::kCancelled;
+    if (!status.ok() && !out.is_gone) throw_api(status.error());
+    at += n;
+  }
+  counts_.n_prompt += ids.size();
+  if (!out.is_gone) out.values = mean.direction();
+  return out;
 }
 
 }  // namespace lbm::cli

@@ -1,17 +1,11 @@
-// The model behind `lbm serve`: one session, one answer at a time, in the order of the requests.
-//
-// What was evaluated for the last answer stays in the session, so a client that sends its
-// conversation again with one more message pays for that message only.
+// The model behind `lbm serve`: prompts in, answers and embeddings out, in the slots there are.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <mutex>
 
-#include "core/chat/generate.h"
-#include "tools/loaded_model.h"
+#include "tools/serve_answer.h"
+#include "tools/serve_constraint.h"
+#include "tools/serve_prompt.h"
 #include "tools/serve_request.h"
 
 namespace lbm::cli {
@@ -28,63 +22,65 @@ struct ServeCounts {
   std::atomic<u64> decode_us{0};
 };
 
-// Takes an answer as it comes; nothing is called before the prompt was accepted. No exception may
-// leave these: the core is below them on the stack.
-class AnswerListener {
- public:
-  virtual ~AnswerListener() = default;
-  virtual void on_text(const std::string& text) = 0;
-  virtual void on_reasoning(const std::string& text) = 0;
-  // The client no longer waits. Asked often, also while the request waits for its turn.
-  [[nodiscard]] virtual bool is_gone() = 0;
+// How an answer ended. StopReason::kInterrupted: the client is gone.
+struct AnswerStats {
+  GenerateStats generate;
+  std::string stop;  // the stop text that ended it, or empty
+};
+
+struct Embedding {
+  std::vector<f32> values;
+  u32 n_token = 0;
+  bool is_gone = false;  // the client is, and there are no values
 };
 
 class ServeModel {
  public:
-  // Loads. At most `n_waiting` requests wait. Throws CommandError.
-  ServeModel(const ModelFlags& flags, u32 n_waiting);
+  // Loads. Throws CommandError.
+  ServeModel(const ModelFlags& flags, u32 n_slot, u32 n_waiting);
 
-  // Answer. Throw ApiError: 429 too many wait; 400 with context_length_exceeded, and for what the
-  // template or the vocabulary refuses; 503 no memory; 500. After the first call of `listener` an
-  // exception means that the answer is broken off. StopReason::kInterrupted: the client is gone.
-  [[nodiscard]] GenerateStats chat(const ChatRequest& request, AnswerListener& listener);
-  [[nodiscard]] GenerateStats complete(const CompletionRequest& request, AnswerListener& listener);
+  // What has to be known before an answer is begun. Throw ApiError: 400 for what the template or
+  // the vocabulary refuses, and with context_length_exceeded; 429.
+  [[nodiscard]] ChatPrompt chat_prompt(const ChatRequest& request);
+  [[nodiscard]] std::vector<u32> prompt_ids(const TextInput& input, const char* field);
+
+  // Answer number `index` of a request. Throw ApiError: 400 for a grammar or a schema, 429 too many
+  // wait; 503 no memory; 500. After the first call of `listener` an exception means that the answer
+  // is broken off.
+  [[nodiscard]] AnswerStats chat(const ChatRequest& request, const ChatPrompt& prompt, u32 index,
+                                 AnswerListener& listener);
+  [[nodiscard]] AnswerStats complete(const CompletionRequest& request, const std::vector<u32>& ids,
+                                     u32 index, AnswerListener& listener);
+  // The mean of the final states of all tokens, of length 1.
+  [[nodiscard]] Embedding embed(const std::vector<u32>& ids, Waiting& client);
 
   // The following may be called at any time.
   [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const std::string& path() const { return model_.path(); }
   [[nodiscard]] u32 n_ctx() const { return n_ctx_; }
   [[nodiscard]] const Tokenizer& tokenizer() const { return model_.tokenizer(); }
   [[nodiscard]] Str template_source() { return model_.engine().chat_template().source(); }
   [[nodiscard]] const ModelConfig& config() const { return model_.config(); }
   [[nodiscard]] const ServeCounts& counts() const { return counts_; }
-  [[nodiscard]] u32 n_waiting();
+  [[nodiscard]] SlotPool& slots() { return slots_; }
 
  private:
-  class Turn;  // the right to use the model, from its making to its end
+  struct Task;
 
   void count(const GenerateStats& stats);
-  [[nodiscard]] Result<GenerateStats> answer_chat(const ChatRequest& request, GenerateSink& sink,
-                                                  Session::Interrupt interrupt,
-                                                  std::string& exception);
-  [[nodiscard]] GenerateStats answer(
-      const AnswerRequest& request, AnswerListener& listener,
-      const std::function<Result<GenerateStats>(GenerateSink&, Session::Interrupt, std::string&)>&
-          make);
+  [[nodiscard]] AnswerStats answer(const Task& task, AnswerListener& listener);
+  [[nodiscard]] AnswerStats answer_in(Slot& slot, const Task& task, AnswerListener& listener);
+  [[nodiscard]] Result<GenerateStats> generate_in(Slot& slot, const Task& task,
+                                                  const GenerateOptions& options, AnswerSink& sink,
+                                                  AnswerListener& listener);
 
   LoadedModel model_;
-  ReservedMemory memory_;
-  Arena scratch_;
-  Sampler& sampler_;
-  Generator generator_;
+  PromptMaker prompts_;
+  Constraints constraints_;
+  SlotPool slots_;
   std::string id_;
   u32 n_ctx_;
-  u32 max_waiting_;
   ServeCounts counts_;
-
-  std::mutex mutex_;
-  std::condition_variable moved_;
-  std::deque<u64> queue_;  // numbers of requests, under mutex_; the first one is being answered
-  u64 n_number_ = 0;       // under mutex_
 };
 
 }  // namespace lbm::cli

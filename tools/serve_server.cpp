@@ -25,6 +25,7 @@ const char* reason_of(int status) {
   switch (status) {
     case 200: return "OK";
     case 204: return "No Content";
+    case 206: return "Partial Content";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -35,6 +36,8 @@ const char* reason_of(int status) {
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 503: return "Service Unavailable";
@@ -114,6 +117,12 @@ void Exchange::send(int status, const std::string& type, std::string_view body,
   is_complete_ = connection_.write(out);
 }
 
+bool Exchange::begin_body(int status, const std::string& type, u64 n, const HttpHeaders& more) {
+  is_begun_ = true;
+  return connection_.write(head_lines(status, type, more) + "Content-Length: " + std::to_string(n) +
+                           "\r\n\r\n");
+}
+
 bool Exchange::begin_stream(const std::string& type) {
   is_begun_ = true;
   return connection_.write(head_lines(200, type, {}) + "Transfer-Encoding: chunked\r\n\r\n");
@@ -162,10 +171,7 @@ HttpServer::HttpServer(const std::string& host, u16 port) {
         listen(listener, kBacklog) == 0 &&
         getsockname(listener, reinterpret_cast<sockaddr*>(&place), &size) == 0) {
       listener_ = listener;
-      const u16 raw = place.ss_family == AF_INET6
-                          ? reinterpret_cast<const sockaddr_in6*>(&place)->sin6_port
-                          : reinterpret_cast<const sockaddr_in*>(&place)->sin_port;
-      port_ = ntohs(raw);
+      take_place(place);
     } else {
       error = errno;
       if (listener >= 0) close(listener);
@@ -176,6 +182,18 @@ HttpServer::HttpServer(const std::string& host, u16 port) {
     throw CommandError(ExitCode::kRuntime, "can not listen on " + printable(to_str(host)) +
                                                " port " + std::to_string(port) + ": " +
                                                std::strerror(error) + " (choose with --port)");
+  }
+}
+
+void HttpServer::take_place(const sockaddr_storage& place) {
+  if (place.ss_family == AF_INET6) {
+    const auto* const six = reinterpret_cast<const sockaddr_in6*>(&place);
+    port_ = ntohs(six->sin6_port);
+    is_loopback_ = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+  } else {
+    const auto* const four = reinterpret_cast<const sockaddr_in*>(&place);
+    port_ = ntohs(four->sin_port);
+    is_loopback_ = ntohl(four->sin_addr.s_addr) >> 24 == 127;
   }
 }
 

@@ -6,6 +6,8 @@
 // complete within kHeadMs. Who may ask at all (serve_head.h) is decided before a body is read.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -23,7 +25,8 @@ namespace lbm::cli {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
-// A request and its one answer: send(), or begin_stream(), write() ..., end_stream().
+// A request and its one answer: send(); or begin_stream(), write() ..., end_stream(); or
+// begin_body(), write_body() ..., end_body().
 class Exchange {
  public:
   Exchange(const RequestHead& head, const std::string& body, Connection& connection,
@@ -36,6 +39,14 @@ class Exchange {
   // The answer to a HEAD request is sent without its body.
   void send(int status, const std::string& type, std::string_view body,
             const HttpHeaders& more = {});
+  // In every answer from here on.
+  void add_header(const std::string& name, const std::string& value) {
+    headers_.emplace_back(name, value);
+  }
+  // A body of n bytes that is written in pieces. False: the client is gone.
+  bool begin_body(int status, const std::string& type, u64 n, const HttpHeaders& more);
+  bool write_body(std::string_view piece) { return connection_.write(piece); }
+  void end_body() { is_complete_ = true; }
   // A body of unknown length. False: the client is gone.
   bool begin_stream(const std::string& type);
   bool write(std::string_view piece);
@@ -82,12 +93,15 @@ class HttpServer {
 
   // As the socket has it.
   [[nodiscard]] u16 port() const { return port_; }
+  // Only programs of this machine get here, whatever a name resolved to.
+  [[nodiscard]] bool is_loopback() const { return is_loopback_; }
 
   // Serves until `stopped` says so, asked every 100 ms; then ends what is under way and returns.
   void run(const AccessPolicy& policy, const Handler& handler,
            const std::function<bool()>& stopped);
 
  private:
+  void take_place(const sockaddr_storage& place);
   void serve(int socket, const AccessPolicy& policy, const Handler& handler);
   bool serve_one(Connection& connection, const AccessPolicy& policy, const Handler& handler);
   void answer(Exchange& exchange, const Handler& handler) const;
@@ -95,6 +109,7 @@ class HttpServer {
 
   int listener_ = -1;
   u16 port_ = 0;
+  bool is_loopback_ = false;
   std::atomic<u64> n_body_bytes_{0};
   std::atomic<bool> is_ending_{false};
   std::mutex mutex_;

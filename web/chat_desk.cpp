@@ -120,8 +120,8 @@ Status ChatDesk::prepare(const AnswerParams& params) {
   options_.digest = (params.flags & AnswerParams::kDigest) != 0;
   options_.stop_at_end = (params.flags & AnswerParams::kIgnoreEnd) == 0;
   options_.show_special = (params.flags & AnswerParams::kShowSpecial) != 0;
-  options_.speculate =
-      (params.flags & AnswerParams::kSpeculate) != 0 ? Speculate::kAlways : Speculate::kOff;
+  const bool speculates = (params.flags & AnswerParams::kSpeculate) != 0 && !is_external();
+  options_.speculate = speculates ? Speculate::kAlways : Speculate::kOff;
   forget_answer();
   return {};
 }
@@ -132,6 +132,8 @@ void ChatDesk::forget_answer() {
   state_ = State::kIdle;
   stats_ = {};
   has_new_ = false;
+  was_evaluated_ = false;
+  n_candidate_ = 0;
 }
 
 Status ChatDesk::begin_raw(Str prompt, const AnswerParams& params) {
@@ -178,8 +180,13 @@ Status ChatDesk::begin_chat(Str question, const AnswerParams& params) {
 Status ChatDesk::step() {
   if (generation_ == nullptr)
     return fail(ErrorCode::kInvalidArgument, "no answer is being made; begin one first");
+  if (needs_evaluation())
+    return fail(ErrorCode::kMissing, "tokens have to be evaluated before the next step");
   has_new_ = false;
-  const Status status = generation_->step(engine_->session().n_batch());
+  if (is_external())
+    engine_->session().give(static_cast<u32>(generation_->due(n_step_token()).size()));
+  was_evaluated_ = false;
+  const Status status = generation_->step(n_step_token());
   if (!generation_->done()) {
     state_ = generation_->prefilled() ? State::kAnswer : State::kPrompt;
     return status;
@@ -204,6 +211,77 @@ Status ChatDesk::finish() {
     return stats.error();
   }
   stats_ = stats.value();
+  return {};
+}
+
+// ---- evaluation elsewhere
+
+bool ChatDesk::needs_evaluation() const {
+  return generation_ != nullptr && is_external() && !was_evaluated_ &&
+         !generation_->due(n_step_token()).empty();
+}
+
+Span<const u32> ChatDesk::eval_tokens() const {
+  return needs_evaluation() ? generation_->due(n_step_token()) : Span<const u32>();
+}
+
+// Candidates are enough where nothing but the order of the logits decides who they are.
+u32 ChatDesk::eval_wants() const {
+  if (!needs_evaluation() || !generation_->needs_logits(n_step_token())) return 0;
+  const SamplerParams& params = sampler_->params();
+  if (options_.digest || options_.filter != nullptr || params.repeat_penalty != 1.0f ||
+      params.no_repeat_ngram != 0)
+    return kAllLogits;
+  if (params.temperature <= 0.0f) return 1;
+  return params.top_k != 0 && params.top_k <= kMaxCandidates ? params.top_k : kAllLogits;
+}
+
+f32* ChatDesk::eval_logits() {
+  n_candidate_ = 0;
+  return engine_->session().given_logits().data();
+}
+
+Result<u32*> ChatDesk::eval_candidates(u32 n) {
+  const u32 wanted = eval_wants();
+  if (wanted == 0) return fail(ErrorCode::kInvalidArgument, "no logits are asked for");
+  if (wanted == kAllLogits)
+    return fail(ErrorCode::kInvalidArgument, "these settings need the logits of all tokens");
+  if (n < wanted || n > kMaxCandidates) {
+    return fail(ErrorCode::kInvalidArgument, "candidates; wanted")
+        .about(n < wanted ? "too few" : "too many")
+        .with(n, n < wanted ? wanted : kMaxCandidates);
+  }
+  n_candidate_ = n;
+  return candidates_;
+}
+
+Status ChatDesk::eval_done() {
+  if (!needs_evaluation()) return fail(ErrorCode::kInvalidArgument, "no evaluation was asked for");
+  if (n_candidate_ != 0) {
+    if (const Status s = spread_candidates(); !s.ok()) return s;
+  }
+  n_candidate_ = 0;
+  was_evaluated_ = true;
+  return {};
+}
+
+// Candidates as a row of logits in which every other token has no chance, so that the sampler goes
+// its one way: what it picks is what it would have picked from all logits.
+Status ChatDesk::spread_candidates() {
+  constexpr f32 kNoChance = -3.0e38f;  // finite, as the order of logits asks for
+  const Span<f32> row = engine_->session().given_logits();
+  for (f32& logit : row) logit = kNoChance;
+  for (u32 i = 0; i < n_candidate_; ++i) {
+    const u32 id = candidates_[i];
+    const f32 logit = __builtin_bit_cast(f32, candidates_[n_candidate_ + i]);
+    if (id >= row.size())
+      return fail(ErrorCode::kInvalidArgument, "a candidate that is no token").with(id, row.size());
+    if (!within(logit, -2.9e38f, 3.4e38f))
+      return fail(ErrorCode::kNumeric, "a candidate's logit is not finite; token").with(id);
+    if (row[id] != kNoChance)
+      return fail(ErrorCode::kInvalidArgument, "a candidate that stands twice").with(id);
+    row[id] = logit;
+  }
   return {};
 }
 

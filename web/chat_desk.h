@@ -1,5 +1,9 @@
 // Answers over one loaded model, made step by step: a sampler, a conversation, and the answer in
 // the making with its text.
+//
+// Where the model is external, a step that has tokens to evaluate is preceded by
+// needs_evaluation(): JavaScript evaluates them, puts logits or candidates into their place, and
+// says so.
 #pragma once
 
 #include "core/chat/conversation.h"
@@ -53,10 +57,30 @@ class ChatDesk final : private GenerateSink {
   // Tokenizer::encode, Conversation::say and generate. The conversation is then as it was.
   [[nodiscard]] Status begin_raw(Str prompt, const AnswerParams& params);
   [[nodiscard]] Status begin_chat(Str question, const AnswerParams& params);
-  // Errors: kInvalidArgument  no answer is being made; those of Generation::step.
+  // Errors: kInvalidArgument  no answer is being made; those of Generation::step. kMissing: it
+  // needs_evaluation(), and nothing happened.
   [[nodiscard]] Status step();
   // Ends the answer; what there is of it stays. Does nothing where none is made.
   void cancel();
+
+  // --- Evaluation elsewhere ---
+  static constexpr u32 kAllLogits = ~u32{0};
+  static constexpr u32 kMaxCandidates = 1024;
+  [[nodiscard]] bool needs_evaluation() const;
+  // The tokens to evaluate behind the first eval_past() ones. Empty unless needs_evaluation().
+  [[nodiscard]] Span<const u32> eval_tokens() const;
+  [[nodiscard]] u32 eval_past() const { return engine_->session().n_past(); }
+  // What of the logits of the last token has to be given: 0, none; k, at least the k best tokens
+  // (of equal ones the lower index first); kAllLogits.
+  [[nodiscard]] u32 eval_wants() const;
+  // Where to write the logits [n_vocab], or `n` ids and then their logits.
+  [[nodiscard]] f32* eval_logits();
+  // Errors: kInvalidArgument  fewer than wanted, or more than there is room for.
+  [[nodiscard]] Result<u32*> eval_candidates(u32 n);
+  // The tokens were evaluated, and what is wanted was written.
+  // Errors: kInvalidArgument  nothing was asked for, candidates stand where logits are wanted, or
+  // a candidate is no token or stands twice.   kNumeric  of a candidate. Nothing changes.
+  [[nodiscard]] Status eval_done();
 
   // The text and figures of an answer that has ended.
   void forget_answer();
@@ -79,6 +103,9 @@ class ChatDesk final : private GenerateSink {
   [[nodiscard]] Status prepare(const AnswerParams& params);
   [[nodiscard]] Generator generator();
   [[nodiscard]] Status finish();
+  [[nodiscard]] bool is_external() const { return engine_->session().is_external(); }
+  [[nodiscard]] u32 n_step_token() const { return engine_->session().n_batch(); }
+  [[nodiscard]] Status spread_candidates();
 
   Engine* engine_ = nullptr;
   Span<u8> range_;
@@ -97,6 +124,11 @@ class ChatDesk final : private GenerateSink {
   NoClock clock_;
   u32 newest_ = 0;
   bool has_new_ = false;
+
+  // Of an external model.
+  u32 candidates_[2 * kMaxCandidates] = {};  // ids, then logits
+  u32 n_candidate_ = 0;                      // announced; 0: all logits
+  bool was_evaluated_ = false;               // what the next step takes is there
 };
 
 }  // namespace lbm::web

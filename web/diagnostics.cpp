@@ -1,29 +1,11 @@
 // See diagnostics.h; docs/web.md says what the members are.
 #include "web/diagnostics.h"
 
-#include "core/base/utf8.h"
+#include "web/json_text.h"
 #include "web/panic.h"
 
 namespace lbm::web {
 namespace {
-
-// As a JSON string. What is no UTF-8 becomes U+FFFD.
-void write_text(TextWriter& out, Str text) {
-  out.append("\"");
-  while (!text.empty()) {
-    const Utf8Char c = decode_utf8(text);
-    char bytes[4];
-    if (c.codepoint == '"' || c.codepoint == '\\') {
-      out.print("\\{}", static_cast<char>(c.codepoint));
-    } else if (c.codepoint < 0x20) {
-      out.append(c.codepoint < 0x10 ? "\\u000" : "\\u00").print("{:x}", c.codepoint);
-    } else {
-      out.append({bytes, encode_utf8(c.codepoint, bytes)});
-    }
-    text = text.from(c.n_byte);
-  }
-  out.append("\"");
-}
 
 Str state_name(ChatDesk::State state) {
   switch (state) {
@@ -34,8 +16,6 @@ Str state_name(ChatDesk::State state) {
   }
   return "";
 }
-
-Str json_bool(bool value) { return value ? "true" : "false"; }
 
 void write_model(TextWriter& out) {
   if (!has_model()) {
@@ -49,13 +29,14 @@ void write_model(TextWriter& out) {
             e.session().n_past());
   out.print(",\"weight_bytes\":{},\"kv_bytes\":{},\"has_template\":{},\"template_note\":",
             e.weight_bytes(), e.kv_bytes(), json_bool(e.has_own_template()));
-  write_text(out, e.template_note());
+  write_json_text(out, e.template_note());
+  out.print(",\"external\":{}", json_bool(e.session().is_external()));
   out.append(",\"tokenizer\":");
-  write_text(out, e.tokenizer().model_name());
+  write_json_text(out, e.tokenizer().model_name());
   out.append(",\"pretokenizer\":");
-  write_text(out, e.tokenizer().pretokenizer_name());
+  write_json_text(out, e.tokenizer().pretokenizer_name());
   out.append(",\"sha256\":");
-  write_text(out, to_hex(e.file_hash()).str());
+  write_json_text(out, to_hex(e.file_hash()).str());
   out.append("}");
 }
 
@@ -63,18 +44,18 @@ void write_answer(TextWriter& out, const ChatDesk& desk) {
   const GenerateStats& stats = desk.stats();
   const bool done = desk.state() == ChatDesk::State::kDone;
   out.append("{\"state\":");
-  write_text(out, state_name(desk.state()));
+  write_json_text(out, state_name(desk.state()));
   out.print(",\"n_prompt\":{},\"n_prompt_done\":{},\"n_evaluated\":{},\"n_output\":{}",
             stats.n_prompt, desk.n_prompt_done(), stats.n_evaluated, stats.n_output);
   out.append(",\"stop\":");
   if (done) {
-    write_text(out, stop_reason_name(stats.stop));
+    write_json_text(out, stop_reason_name(stats.stop));
   } else {
     out.append("null");
   }
   out.append(",\"digest\":");
   if (done && stats.has_digest) {
-    write_text(out, to_hex(stats.digest).str());
+    write_json_text(out, to_hex(stats.digest).str());
   } else {
     out.append("null");
   }
@@ -85,11 +66,13 @@ void write_answer(TextWriter& out, const ChatDesk& desk) {
 
 void write_diagnostics(TextWriter& out, const DiagnosticsInput& input) {
   out.print("{{\"abi_version\":{},\"kernels\":", input.abi_version);
-  write_text(out, engine() != nullptr ? Str(engine()->kernels().name) : Str());
+  write_json_text(out, engine() != nullptr ? Str(engine()->kernels().name) : Str());
   out.print(",\"n_thread\":{},\"bytes_free\":{},\"n_buffer\":{}", workers().n_worker(),
             memory().bytes_free(), input.n_buffer);
-  out.print(",\"gave_up_model\":{},\"load\":{{\"n_byte\":{},\"n_expected\":{}},\"model\":",
-            json_bool(input.gave_up_model), input.n_staged, input.staged_size);
+  out.print(
+      ",\"gave_up_model\":{},\"load\":{{\"n_byte\":{},\"n_expected\":{},\"n_kept\":{}},\"model\":",
+      json_bool(input.load.gave_up_model()), input.load.n_come(), input.load.size(),
+      input.load.n_kept());
   write_model(out);
   out.append(",\"answer\":");
   if (input.desk.is_open()) {
@@ -98,7 +81,7 @@ void write_diagnostics(TextWriter& out, const DiagnosticsInput& input) {
     out.append("null");
   }
   out.print(",\"error\":{{\"code\":{},\"message\":", last_code());
-  write_text(out, last_message());
+  write_json_text(out, last_message());
   out.print("},\"panicked\":{}}", json_bool(has_panicked()));
 }
 

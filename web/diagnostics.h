@@ -2,17 +2,15 @@
 #pragma once
 
 #include "core/base/fmt.h"
-#include "web/chat_desk.h"
+#include "web/model_load.h"
 
 namespace lbm::web {
 
 struct DiagnosticsInput {
   u32 abi_version = 0;
   const ChatDesk& desk;
+  const ModelLoad& load;
   u32 n_buffer = 0;
-  bool gave_up_model = false;
-  u64 n_staged = 0;
-  u64 staged_size = 0;
 };
 
 void write_diagnostics(TextWriter& out, const DiagnosticsInput& input);

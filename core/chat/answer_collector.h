@@ -21,6 +21,7 @@ class AnswerCollector final : public GenerateSink, private ThinkOutput {
                   Span<const TextSegment> prompt, GenerateSink& next)
       : room_(room), end_(end), next_(next), splitter_(tokenizer, prompt, *this) {}
 
+  void on_logits(u32 id, Span<const f32> logits) override { next_.on_logits(id, logits); }
   void on_token(u32 id) override {
     next_.on_token(id);
     splitter_.on_token(id);

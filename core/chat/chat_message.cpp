@@ -5,11 +5,8 @@
 namespace lbm {
 namespace {
 
-// Every variable a template may ask for.
-Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& options, Arena& arena,
-                   TemplateMap& globals) {
-  Result<TemplateList*> list = arena.make<TemplateList>("chat messages");
-  if (!list.ok()) return list.error();
+// Role, content and reasoning of each message.
+Status list_messages(Span<const ChatMessage> messages, Arena& arena, TemplateList& list) {
   // Two names for one thing: the second is that of templates with channels.
   const Str kReasoningKeys[] = {"reasoning_content", "thinking"};
   for (const ChatMessage& message : messages) {
@@ -21,9 +18,15 @@ Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& op
       if (ok.ok() && !message.reasoning.empty())
         ok = map.value()->set(arena, key, TemplateValue::text(message.reasoning));
     }
-    if (ok.ok()) ok = list.value()->append(arena, TemplateValue::map(*map.value()));
+    if (ok.ok()) ok = list.append(arena, TemplateValue::map(*map.value()));
     if (!ok.ok()) return ok;
   }
+  return {};
+}
+
+// Every variable a template may ask for.
+Status set_globals(const TemplateList& messages, const RenderChatOptions& options, Arena& arena,
+                   TemplateMap& globals) {
   const bool asks = options.think == ThinkRequest::kAsk;
   const bool avoids = options.think == ThinkRequest::kAvoid;
   const bool is_request = asks || avoids;
@@ -33,9 +36,9 @@ Status set_globals(Span<const ChatMessage> messages, const RenderChatOptions& op
     bool defined;
   };
   const Variable variables[] = {
-      {"messages", TemplateValue::list(*list.value()), true},
+      {"messages", TemplateValue::list(messages), true},
       {"add_generation_prompt", TemplateValue::boolean(options.add_generation_prompt), true},
-      {"tools", TemplateValue::none(), true},
+      {"tools", options.tools, true},
       {"documents", TemplateValue::none(), true},
       {"bos_token", TemplateValue::markup(options.bos_token), !options.bos_token.empty()},
       {"eos_token", TemplateValue::markup(options.eos_token), !options.eos_token.empty()},
@@ -160,6 +163,17 @@ Str stop_text(Str template_source) {
 
 Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
                                             Span<const ChatMessage> messages,
+                                            const RenderChatOptions& options, Arena& scratch,
+                                            Str* exception) {
+  Result<TemplateList*> list = scratch.make<TemplateList>("chat messages");
+  if (!list.ok()) return list.error();
+  const Status listed = list_messages(messages, scratch, *list.value());
+  if (!listed.ok()) return listed.error();
+  return render_chat(chat_template, *list.value(), options, scratch, exception);
+}
+
+Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
+                                            const TemplateList& messages,
                                             const RenderChatOptions& options, Arena& scratch,
                                             Str* exception) {
   TemplateMap globals;

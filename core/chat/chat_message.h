@@ -33,15 +33,21 @@ struct RenderChatOptions {
   Str eos_token;
   ThinkRequest think = ThinkRequest::kModel;
   Str now;  // "2025-06-15T12:34:56"; empty: the time is not known, strftime_now is not defined
+  TemplateValue tools = TemplateValue::none();  // a list of functions, as clients describe them
   TemplateLimits limits;
 };
 
-// Renders `messages` with the variables that Hugging Face's apply_chat_template defines; `tools`
-// and `documents` are none. The segments are taken from `scratch` and may also view into
+// Renders `messages` with the variables that Hugging Face's apply_chat_template defines;
+// `documents` is none. The segments are taken from `scratch` and may also view into
 // `messages`.
 // Errors: those of ChatTemplate::render.
 [[nodiscard]] Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
                                                           Span<const ChatMessage> messages,
+                                                          const RenderChatOptions& options,
+                                                          Arena& scratch, Str* exception);
+// The same for messages that have more than role and content: a list of maps.
+[[nodiscard]] Result<Span<const TextSegment>> render_chat(const ChatTemplate& chat_template,
+                                                          const TemplateList& messages,
                                                           const RenderChatOptions& options,
                                                           Arena& scratch, Str* exception);
 

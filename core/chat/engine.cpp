@@ -3,6 +3,7 @@
 #include "core/base/fmt.h"
 #include "core/chat/chat_message.h"
 #include "core/infer/recurrent_state.h"
+#include "core/model/weight_feed.h"
 
 namespace lbm {
 namespace {
@@ -54,6 +55,13 @@ struct Engine::Slot {
   Sha256Digest file_hash;
   SessionParams session_params;
   u64 kv_bytes = 0;
+  bool external = false;
+
+  // While weights come; the pointers are into `turn`.
+  WeightPlan feed_plan;
+  WeightFeed* feed = nullptr;
+  Sha256* hash = nullptr;
+  Arena::Mark before_feed = {};
 
   // Adds `bytes` of new memory to `arena`, in one range or, where RAM has holes, in several.
   [[nodiscard]] Status extend(Pages& pages, Arena& arena, u64 bytes, const char* what);
@@ -81,7 +89,10 @@ Status Engine::Slot::extend(Pages& pages, Arena& arena, u64 bytes, const char* w
   return {};
 }
 
-Engine::~Engine() { unload(); }
+Engine::~Engine() {
+  abort_load();
+  unload();
+}
 
 void Engine::unload() {
   if (slot_ != nullptr) release(slot_);
@@ -98,19 +109,12 @@ void Engine::release(Slot* slot) {
 
 Status Engine::load(ByteSource& source, Str name, const EngineOptions& options,
                     LoadObserver* observer) {
-  had_to_evict_ = false;
-  Result<Slot*> prepared = prepare(source, name, options);
+  abort_load();
+  Result<Slot*> prepared = prepare_and_take_memory(source, name, options);
   if (!prepared.ok()) return prepared.error();
   Slot* slot = prepared.value();
-  Status status = take_memory(*slot, options);
-  if (!status.ok() && is_out_of_memory(status) && slot_ != nullptr) {
-    // Everything but the weights of the new model is known to be sound: give up the old one for
-    // room.
-    unload();
-    had_to_evict_ = true;
-    status = take_memory(*slot, options);
-  }
-  if (status.ok()) status = fill(*slot, source, options, observer);
+  Status status = slot->external ? Status() : fill(*slot, source, options, observer);
+  if (status.ok()) status = make_session(*slot);
   if (!status.ok()) {
     release(slot);
     return status;
@@ -119,6 +123,107 @@ Status Engine::load(ByteSource& source, Str name, const EngineOptions& options,
   unload();
   slot_ = slot;
   return {};
+}
+
+Result<Engine::Slot*> Engine::prepare_and_take_memory(ByteSource& source, Str name,
+                                                      const EngineOptions& options) {
+  had_to_evict_ = false;
+  Result<Slot*> prepared = prepare(source, name, options);
+  if (!prepared.ok()) return prepared;
+  Slot* slot = prepared.value();
+  slot->external = options.external;
+  Status status = take_memory(*slot, options);
+  if (!status.ok() && is_out_of_memory(status) && slot_ != nullptr && options.may_evict) {
+    // Everything but the weights of the new model is known to be sound: give up the old one for
+    // room.
+    unload();
+    had_to_evict_ = true;
+    status = take_memory(*slot, options);
+  }
+  if (status.ok()) return slot;
+  release(slot);
+  return status.error();
+}
+
+// ---- a file that comes by itself
+
+Status Engine::begin_load(ByteSource& source, Str name, const EngineOptions& options) {
+  abort_load();
+  Result<Slot*> prepared = prepare_and_take_memory(source, name, options);
+  if (!prepared.ok()) return prepared.error();
+  const Status status = prepare_feed(*prepared.value(), options);
+  if (!status.ok()) {
+    release(prepared.value());
+    return status;
+  }
+  coming_ = prepared.value();
+  return {};
+}
+
+Status Engine::prepare_feed(Slot& slot, const EngineOptions& options) {
+  if (slot.file.is_translated() || !slot.file.parts().empty())
+    return fail(ErrorCode::kUnsupported, "this file can not be loaded while it comes");
+  slot.before_feed = slot.turn.mark();
+  Result<Span<u8>> room = slot.turn.take_raw(slot.plan.chunk_bytes / 2, "load chunk");
+  if (!room.ok()) return room.error();
+  slot.feed_plan = slot.plan;
+  // An external model has no places: its bytes are hashed, and that is all.
+  if (slot.external) slot.feed_plan.placements = {};
+  Result<WeightFeed*> feed =
+      slot.turn.make<WeightFeed>("load", slot.feed_plan, slot.file, workers_, room.value());
+  if (!feed.ok()) return feed.error();
+  if (options.hash_file) {
+    Result<Sha256*> hash = slot.turn.make<Sha256>("load", hash_blocks());
+    if (!hash.ok()) return hash.error();
+    slot.hash = hash.value();
+    slot.hash->update(slot.file.header());
+  }
+  slot.feed = feed.value();
+  return {};
+}
+
+u64 Engine::load_header_bytes() const { return coming_->file.header().size(); }
+u64 Engine::load_missing_bytes() const { return coming_->feed->n_missing(); }
+
+Status Engine::feed_load(Span<const u8> bytes) {
+  if (coming_ == nullptr) return fail(ErrorCode::kInvalidArgument, "no load has begun");
+  Status status;
+  if (bytes.size() > coming_->feed->n_missing()) {
+    status = fail(ErrorCode::kInvalidArgument, "more bytes than the file has; came, were missing")
+                 .with(bytes.size(), coming_->feed->n_missing());
+  } else {
+    status = coming_->feed->add(bytes, coming_->hash);
+  }
+  if (!status.ok()) abort_load();
+  return status;
+}
+
+Status Engine::finish_load() {
+  if (coming_ == nullptr) return fail(ErrorCode::kInvalidArgument, "no load has begun");
+  Slot& slot = *coming_;
+  const u64 n_missing = slot.feed->n_missing();
+  if (n_missing != 0 && !slot.external) {
+    return fail(ErrorCode::kTruncated, "not all bytes of the file have come; missing, of")
+        .with(n_missing, slot.file.file_size());
+  }
+  if (slot.hash != nullptr && n_missing == 0) slot.file_hash = slot.hash->finish();
+  slot.feed = nullptr;
+  slot.hash = nullptr;
+  slot.turn.rewind(slot.before_feed);
+  coming_ = nullptr;
+  if (Status s = make_session(slot); !s.ok()) {
+    release(&slot);
+    return s;
+  }
+  had_to_evict_ = false;
+  unload();
+  slot_ = &slot;
+  return {};
+}
+
+void Engine::abort_load() {
+  if (coming_ != nullptr) release(coming_);
+  coming_ = nullptr;
 }
 
 // Header, configuration, vocabulary, template and weight plan, in as little memory as they fit in.
@@ -145,6 +250,23 @@ Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const Engin
   Result<ModelFile> file = ModelFile::open(source, slot.meta, open_options);
   if (!file.ok()) return file.error();
   slot.file = file.value();
+  if (!options.tokenizer_only) {
+    if (Status s = read_model(slot, options); !s.ok()) return s;
+  }
+  Result<Tokenizer*> tokenizer = Tokenizer::create(slot.meta, slot.file);
+  if (!tokenizer.ok()) return tokenizer.error();
+  slot.tokenizer = tokenizer.value();
+  if (options.tokenizer_only) {
+    constexpr u64 kChunkBytes = 64 * kKiB;  // of a file whose bytes are hashed alone
+    slot.plan.chunk_bytes = kChunkBytes;
+    slot.model.config.n_vocab = slot.tokenizer->n_vocab();
+    slot.model.config.n_ctx_train = 1;
+  }
+  return read_template(slot);
+}
+
+// The configuration, and what goes where.
+Status Engine::read_model(Slot& slot, const EngineOptions& options) {
   Result<ModelConfig> config = read_config(slot.file);
   if (!config.ok()) return config.error();
   slot.model.config = config.value();
@@ -156,10 +278,7 @@ Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const Engin
   Result<WeightPlan> plan = plan_weights(slot.file, slot.model.config, slot.meta);
   if (!plan.ok()) return plan.error();
   slot.plan = plan.value();
-  Result<Tokenizer*> tokenizer = Tokenizer::create(slot.meta, slot.file);
-  if (!tokenizer.ok()) return tokenizer.error();
-  slot.tokenizer = tokenizer.value();
-  return read_template(slot);
+  return {};
 }
 
 Status Engine::read_template(Slot& slot) {
@@ -199,8 +318,11 @@ Status Engine::read_template(Slot& slot) {
 // Memory for weights, session and turns. Gives back what it took when it fails.
 Status Engine::take_memory(Slot& slot, const EngineOptions& options) {
   const u32 n_range = slot.n_range;
-  Status status = slot.extend(pages_, slot.weights, slot.plan.n_byte, "weights");
-  if (status.ok()) status = place_weights(slot.plan, slot.weights);
+  Status status;
+  if (!slot.external) {
+    status = slot.extend(pages_, slot.weights, slot.plan.n_byte, "weights");
+    if (status.ok()) status = place_weights(slot.plan, slot.weights);
+  }
   const u32 n_ctx =
       Session::effective_n_ctx(slot.model.config, {options.n_ctx, options.n_batch, options.kv});
   const u64 turn_bytes =
@@ -219,6 +341,11 @@ Status Engine::take_memory(Slot& slot, const EngineOptions& options) {
 Status Engine::take_session_memory(Slot& slot, const EngineOptions& options) {
   SessionParams params = {options.n_ctx, options.n_batch, options.kv};
   params.n_ctx = Session::effective_n_ctx(slot.model.config, params);
+  if (slot.external) {
+    slot.session_params = params;
+    return slot.extend(pages_, slot.session_memory,
+                       Session::external_bytes_needed(slot.model.config, params), "logits");
+  }
   for (;;) {
     const u64 bytes = Session::bytes_needed(slot.model.config, params, workers_.n_worker());
     const bool fits = bytes <= pages_.bytes_free();
@@ -237,7 +364,7 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
   const Arena::Mark mark = slot.turn.mark();
   Result<Span<u8>> chunk = slot.turn.take_raw(slot.plan.chunk_bytes, "load chunk");
   if (!chunk.ok()) return chunk.error();
-  Sha256 sha(kernels_.sha256_blocks != nullptr ? kernels_.sha256_blocks : sha256_blocks_portable);
+  Sha256 sha(hash_blocks());
   // Weights that are translated are not the bytes of the file, so it is hashed by itself.
   const bool hash_apart = options.hash_file && slot.file.is_translated();
   if (hash_apart) {
@@ -259,14 +386,23 @@ Status Engine::fill(Slot& slot, ByteSource& source, const EngineOptions& options
   const Status status = read_weights(slot.plan, slot.file,
                                      {slot.file.data(), workers_, chunk.value(), hash, progress});
   slot.turn.rewind(mark);
-  if (!status.ok()) return status;
-  if (options.hash_file) slot.file_hash = sha.finish();
-  slot.model.weights = *slot.plan.weights;
+  if (status.ok() && options.hash_file) slot.file_hash = sha.finish();
+  return status;
+}
+
+Status Engine::make_session(Slot& slot) {
+  if (slot.plan.weights != nullptr) slot.model.weights = *slot.plan.weights;
   Result<Session*> session =
-      Session::create(slot.session_memory, slot.model, slot.session_params, kernels_, workers_);
+      slot.external ? Session::create_external(slot.session_memory, slot.model, slot.session_params)
+                    : Session::create(slot.session_memory, slot.model, slot.session_params,
+                                      kernels_, workers_);
   if (!session.ok()) return session.error();
   slot.session = session.value();
   return {};
+}
+
+Sha256BlockFn Engine::hash_blocks() const {
+  return kernels_.sha256_blocks != nullptr ? kernels_.sha256_blocks : sha256_blocks_portable;
 }
 
 Str Engine::name() const { return slot_->name; }
@@ -280,8 +416,9 @@ bool Engine::template_is_broken() const { return slot_->template_is_broken; }
 Str Engine::template_note() const { return slot_->template_note; }
 const Sha256Digest& Engine::file_hash() const { return slot_->file_hash; }
 Arena& Engine::turn_arena() { return slot_->turn; }
-u64 Engine::weight_bytes() const { return slot_->plan.n_byte; }
+u64 Engine::weight_bytes() const { return slot_->external ? 0 : slot_->plan.n_byte; }
 Span<const WeightPlacement> Engine::placements() const { return slot_->plan.placements; }
+const Weights& Engine::planned_weights() const { return *slot_->plan.weights; }
 u64 Engine::kv_bytes() const { return slot_->kv_bytes; }
 
 }  // namespace lbm

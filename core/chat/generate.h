@@ -13,6 +13,7 @@
 #include "core/infer/sampler.h"
 #include "core/infer/session.h"
 #include "core/infer/speculate.h"
+#include "core/infer/token_filter.h"
 #include "core/platform.h"
 #include "core/tokenizer/tokenizer.h"
 
@@ -36,6 +37,9 @@ struct GenerateOptions {
   bool digest = false;        // compute GenerateStats::digest
   u32 loop_guard = 0;         // stop after so many equal runs of tokens; 0: never (loop_guard.h)
   Speculate speculate = Speculate::kAuto;  // changes the time, never the answer
+  // What the answer may consist of (a GrammarFilter, core/chat/grammar_filter.h); null: anything.
+  // The answer ends where the filter says that it must. The filter outlives the answer.
+  TokenFilter* filter = nullptr;
 };
 
 // Receives the answer as it comes. Calls happen on the thread of generate(), between two forward
@@ -44,6 +48,11 @@ class GenerateSink {
  public:
   // Every emitted token, the end token included, before its text.
   virtual void on_token(u32 id) { static_cast<void>(id); }
+  // Before that: the logits [n_vocab] it was picked from, as the model gave them.
+  virtual void on_logits(u32 id, Span<const f32> logits) {
+    static_cast<void>(id);
+    static_cast<void>(logits);
+  }
   // Whole UTF-8 characters, as the model wrote them: control bytes are still in there. Only
   // write_printable() (printable.h) may bring them to a terminal. False: no room for this text,
   // generation stops with kContext.

@@ -88,6 +88,13 @@ Status Generation::step(u32 n_prompt_token, Session::Interrupt interrupt) {
   return status_;
 }
 
+Span<const u32> Generation::due(u32 n_prompt_token) const {
+  if (done_) return {};
+  if (!prefilled())
+    return prompt_.slice(n_prompt_done_, min_u32(n_prompt_token, stats_.n_prompt - n_prompt_done_));
+  return stats_.n_output == 0 ? Span<const u32>() : Span<const u32>(&newest_, 1);
+}
+
 void Generation::run(Session::Interrupt interrupt) {
   while (!done_ && !prefilled()) static_cast<void>(step(kWholePrompt, interrupt));
   with_.scratch.seal();  // decoding allocates nothing
@@ -123,6 +130,7 @@ Status Generation::prefill(u32 n_token, Session::Interrupt interrupt) {
 Status Generation::start_decoding() {
   prefilled_us_ = start_us_ + stats_.prefill_us;
   with_.sampler.reset();
+  if (options_.filter != nullptr) options_.filter->reset();
   for (const u32 id : prompt_) with_.sampler.accept(id);
   with_.sampler.begin_answer();
   const Result<Speculator*> ahead = with_.scratch.make<Speculator>(
@@ -145,18 +153,22 @@ Status Generation::decode(Session::Interrupt interrupt) {
     ++stats_.n_decoded;
   }
   const Span<const f32> logits = ahead_->logits();
-  const Result<u32> picked = with_.sampler.pick(logits);
+  const Result<u32> picked = with_.sampler.pick(logits, options_.filter);
   if (!picked.ok()) return picked.error();
+  if (options_.filter != nullptr) {
+    if (const Status s = options_.filter->accept(picked.value()); !s.ok()) return s;
+  }
   newest_ = picked.value();
   digest_.add(newest_, logits);
   with_.sampler.accept(newest_);
   ++stats_.n_output;
+  sink_.on_logits(newest_, logits);
   sink_.on_token(newest_);
   if (options_.stop_at_end && with_.tokenizer.is_end_of_generation(newest_)) {
     end_with(StopReason::kEndOfGeneration);
   } else if (!text_.add(newest_)) {
     end_with(StopReason::kContext);
-  } else if (sink_.finished()) {
+  } else if (sink_.finished() || (options_.filter != nullptr && options_.filter->must_end())) {
     end_with(StopReason::kEndOfGeneration);
   } else if (loop_.add(newest_)) {
     end_with(StopReason::kLoop);

@@ -83,6 +83,14 @@ class Generation {
   // Ends the answer here.
   void stop();
 
+  // The tokens that step(n_prompt_token) will evaluate, where nothing is guessed: what an external
+  // session has to be given before it. Empty: none.
+  [[nodiscard]] Span<const u32> due(u32 n_prompt_token) const;
+  // Whether that step needs the logits of the last of them.
+  [[nodiscard]] bool needs_logits(u32 n_prompt_token) const {
+    return prefilled() || stats_.n_prompt - n_prompt_done_ <= n_prompt_token;
+  }
+
   [[nodiscard]] bool prefilled() const { return ahead_ != nullptr; }
   [[nodiscard]] bool done() const { return done_; }
   // Of the prompt, how many need no evaluation any more.

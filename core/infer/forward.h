@@ -41,6 +41,14 @@ class Forward {
     return {buffers_.logits.row(i), model_.config.n_vocab};
   }
 
+  // What the output matrix reads for token i of the batch that ran last [n_embd]: the state behind
+  // the last layer, normed. Until the next call.
+  [[nodiscard]] Span<const f32> final_state(u32 i) {
+    f32* const row = buffers_.normed.row(0);
+    norm_row(buffers_.x.row(i), model_.weights.output_norm, model_.config.n_embd, row);
+    return {row, model_.config.n_embd};
+  }
+
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] KvType kv_type() const { return cache_.type(); }
   // The session tells it where batches begin and end, run() changes it.

@@ -28,16 +28,17 @@ void sift_down(Span<u32> heap, usize root, const Order& order) {
   }
 }
 
-// Leaves the first `n` candidates of all scores in `heap`, sorted. A heap of the best so far, then
-// heapsort: O(n_vocab log n).
-void select_first(Span<u32> heap, Span<const f32> scores) {
-  const Order order{scores};
+// Leaves the first of the candidates id_at(0 .. n_candidate) in `heap`, sorted. A heap of the best
+// so far, then heapsort: O(n_candidate log n). The heap may lie where the candidates are.
+template <class IdAt>
+void select_first(Span<u32> heap, usize n_candidate, const IdAt& id_at, const Order& order) {
   const usize n = heap.size();
-  for (usize i = 0; i < n; ++i) heap[i] = static_cast<u32>(i);
+  for (usize i = 0; i < n; ++i) heap[i] = id_at(i);
   for (usize i = n / 2; i-- > 0;) sift_down(heap, i, order);
-  for (usize i = n; i < scores.size(); ++i) {
-    if (!order.before(static_cast<u32>(i), heap[0])) continue;
-    heap[0] = static_cast<u32>(i);
+  for (usize i = n; i < n_candidate; ++i) {
+    const u32 id = id_at(i);
+    if (!order.before(id, heap[0])) continue;
+    heap[0] = id;
     sift_down(heap, 0, order);
   }
   for (usize end = n; end > 1; --end) {
@@ -97,6 +98,30 @@ void Sampler::penalize_repeats() {
   }
 }
 
+// Each occurrence in the answer, and the first once more. Counts stand in weights_, which is not in
+// use yet.
+void Sampler::penalize_counts() {
+  const f64 each = static_cast<f64>(params_.frequency_penalty);
+  const f64 once = static_cast<f64>(params_.presence_penalty);
+  if (each == 0.0 && once == 0.0) return;
+  u32 first = answer_first_;
+  if (n_history_ - first > kMaxRepeatLastN) first = n_history_ - kMaxRepeatLastN;
+  const auto for_each = [&](const auto& visit) {
+    for (u32 i = first; i < n_history_; ++i) {
+      const u32 token = history_[i % kMaxRepeatLastN];
+      if (token < scores_.size()) visit(token);
+    }
+  };
+  for_each([&](u32 token) { weights_[token] = 0.0; });
+  for_each([&](u32 token) { weights_[token] += 1.0; });
+  for_each([&](u32 token) {
+    if (weights_[token] == 0.0) return;
+    const f64 penalty = weights_[token] * each + once;
+    scores_[token] = static_cast<f32>(static_cast<f64>(scores_[token]) - penalty);
+    weights_[token] = 0.0;
+  });
+}
+
 // Every token that would complete an n-gram which the answer has already gets the least score there
 // is. Only the newest kMaxRepeatLastN tokens are remembered.
 void Sampler::bar_ngrams() {
@@ -139,26 +164,46 @@ usize Sampler::weigh(Span<const u32> candidates) {
   return n;
 }
 
-Result<u32> Sampler::pick(Span<const f32> logits) {
-  LBM_CHECK(logits.size() == scores_.size());
-  for (usize i = 0; i < logits.size(); ++i) {
-    if (!is_finite(logits[i]))
-      return fail(ErrorCode::kNumeric, "logit is NaN or infinite, token").with(i);
-    scores_[i] = logits[i];
+u32 Sampler::likeliest() const {
+  usize best = 0;
+  for (usize i = 1; i < scores_.size(); ++i) {
+    if (scores_[i] > scores_[best]) best = i;
   }
-  penalize_repeats();
-  bar_ngrams();
-  if (params_.temperature <= 0.0f) {
-    usize best = 0;
-    for (usize i = 1; i < scores_.size(); ++i) {
-      if (scores_[i] > scores_[best]) best = i;
+  return static_cast<u32>(best);
+}
+
+// Writes what the filter allows to the front of order_, by index; returns how many.
+Result<usize> Sampler::narrow(TokenFilter& filter) {
+  const Result<Span<const u32>> allowed = filter.allowed();
+  if (!allowed.ok()) return allowed.error();
+  usize n = 0;
+  for (usize word = 0; word < allowed.value().size(); ++word) {
+    for (u32 bits = allowed.value()[word]; bits != 0; bits &= bits - 1) {
+      const usize id = 32 * word + static_cast<usize>(__builtin_ctz(bits));
+      if (id < scores_.size()) order_[n++] = static_cast<u32>(id);
     }
-    return static_cast<u32>(best);
   }
-  const usize n_candidate =
-      params_.top_k != 0 && params_.top_k < scores_.size() ? params_.top_k : scores_.size();
-  const Span<u32> candidates = order_.first(n_candidate);
-  select_first(candidates, scores_);
+  if (n == 0) return fail(ErrorCode::kMismatch, "no token of the model continues the grammar");
+  return n;
+}
+
+// The likeliest of all is asked about first: most often it is allowed, and nothing else has to be
+// known.
+Result<u32> Sampler::likeliest_allowed(TokenFilter& filter) {
+  const u32 best = likeliest();
+  const Result<bool> is_allowed = filter.allows(best);
+  if (!is_allowed.ok()) return is_allowed.error();
+  if (is_allowed.value()) return best;
+  const Result<usize> n = narrow(filter);
+  if (!n.ok()) return n.error();
+  u32 first = order_[0];
+  for (const u32 id : order_.first(n.value())) {
+    if (scores_[id] > scores_[first]) first = id;
+  }
+  return first;
+}
+
+u32 Sampler::draw(Span<const u32> candidates) {
   const usize n = weigh(candidates);
   f64 total = 0.0;
   for (usize i = 0; i < n; ++i) total = total + weights_[i];
@@ -169,6 +214,39 @@ Result<u32> Sampler::pick(Span<const f32> logits) {
     if (target < sum) return candidates[i];
   }
   return candidates[n - 1];
+}
+
+Result<u32> Sampler::pick(Span<const f32> logits, TokenFilter* filter) {
+  LBM_CHECK(logits.size() == scores_.size());
+  for (usize i = 0; i < logits.size(); ++i) {
+    if (!is_finite(logits[i]))
+      return fail(ErrorCode::kNumeric, "logit is NaN or infinite, token").with(i);
+    scores_[i] = logits[i];
+  }
+  for (const TokenBias& one : bias_) {
+    if (one.token < scores_.size()) scores_[one.token] += one.bias;
+  }
+  penalize_repeats();
+  penalize_counts();
+  bar_ngrams();
+  if (params_.temperature <= 0.0f) {
+    if (filter != nullptr) return likeliest_allowed(*filter);
+    return likeliest();
+  }
+  const Order order{scores_};
+  const auto at_most_top_k = [&](usize n) {
+    return order_.first(params_.top_k != 0 && params_.top_k < n ? params_.top_k : n);
+  };
+  if (filter == nullptr) {
+    const Span<u32> candidates = at_most_top_k(scores_.size());
+    select_first(candidates, scores_.size(), [](usize i) { return static_cast<u32>(i); }, order);
+    return draw(candidates);
+  }
+  const Result<usize> n_allowed = narrow(*filter);
+  if (!n_allowed.ok()) return n_allowed.error();
+  const Span<u32> candidates = at_most_top_k(n_allowed.value());
+  select_first(candidates, n_allowed.value(), [&](usize i) { return order_[i]; }, order);
+  return draw(candidates);
 }
 
 }  // namespace lbm

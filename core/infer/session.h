@@ -71,6 +71,20 @@ class Session {
                                                const SessionParams& params,
                                                const KernelTable& kernels, Workers& workers);
 
+  // --- Evaluated elsewhere, on a GPU that the core does not know ---
+  // The same session without weights, cache and activations. evaluate() takes logits that stand in
+  // given_logits() already, and refuses where give() did not announce them.
+  [[nodiscard]] static u64 external_bytes_needed(const ModelConfig& config,
+                                                 const SessionParams& params);
+  [[nodiscard]] static Result<Session*> create_external(Arena& arena, const Model& model,
+                                                        const SessionParams& params);
+  [[nodiscard]] bool is_external() const { return forward_ == nullptr; }
+  // Room for the logits [n_vocab] of one token.
+  [[nodiscard]] Span<f32> given_logits() { return given_; }
+  // `n_token` tokens behind n_past() were evaluated; given_logits() are those of the last of them.
+  // Says so for the next evaluate() alone.
+  void give(u32 n_token) { n_given_ = n_token; }
+
   // Asked between the layers of a batch, or before it where it could not be undone; returning true
   // stops the evaluation.
   using Interrupt = SessionInterrupt;
@@ -80,6 +94,7 @@ class Session {
   // Errors: kContextFull      nothing was evaluated.
   //         kInvalidArgument  a token is not in the vocabulary; nothing was evaluated.
   //         kNumeric          a NaN or infinity, with the layer; the batches before it stay.
+  //         kMissing          the session is external and was not given them; nothing changes.
   //         kCancelled        `interrupt` said so; the batches before it stay (n_past() tells).
   // After any of them the session goes on as if the batch had never been tried.
   [[nodiscard]] Status evaluate(Span<const u32> tokens, Interrupt interrupt = {});
@@ -98,6 +113,18 @@ class Session {
     ~LogitsSink() = default;
   };
   [[nodiscard]] Status evaluate_all(Span<const u32> tokens, LogitsSink& sink);
+
+  // The same, handing the final state [n_embd] of every token (what its logits are made from) to
+  // `sink`, in order; no logits are computed. For embeddings.
+  class StateSink {
+   public:
+    virtual void on_final_state(u32 pos, Span<const f32> state) = 0;
+
+   protected:
+    ~StateSink() = default;
+  };
+  [[nodiscard]] Status evaluate_states(Span<const u32> tokens, StateSink& sink,
+                                       Interrupt interrupt = {});
 
   // Evaluates one token: what a decode step does.
   [[nodiscard]] Status decode(u32 token) { return evaluate({&token, 1}); }
@@ -138,26 +165,31 @@ class Session {
 
  private:
   friend class Arena;
-  explicit Session(Forward& forward, Span<u32> tokens, u32 n_batch)
-      : forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
+  Session(const Model& model, Forward* forward, Span<u32> tokens, u32 n_batch)
+      : model_(model), forward_(forward), tokens_(tokens), n_batch_(n_batch) {}
   [[nodiscard]] Status check(Span<const u32> tokens) const;
   template <class Visit>
   [[nodiscard]] bool for_each_state(u32 n_token, const Visit& visit) const;
   // The logits that run() computes: of the last token, of each, or of each and handed to a sink.
   [[nodiscard]] Status run(Span<const u32> tokens, bool each, LogitsSink* sink,
                            Interrupt interrupt);
+  void keep_batch(Span<const u32> batch);
   [[nodiscard]] Status run_logits(u32 n_token, bool each, LogitsSink* sink);
   [[nodiscard]] Status run_batch(Span<const u32> batch, u32 pos, Interrupt interrupt);
   void end_batch(bool ok);
   [[nodiscard]] Status catch_up(Interrupt interrupt);
+  [[nodiscard]] Status accept_given(Span<const u32> tokens);
 
-  Forward& forward_;
+  const Model& model_;
+  Forward* forward_;  // null: external
   Span<u32> tokens_;  // [n_ctx]
   u32 n_past_ = 0;
   u32 n_batch_;
-  // The logits that forward_ holds are those of positions [first_logits_, end_logits_).
+  // The logits that forward_ or given_ holds are those of positions [first_logits_, end_logits_).
   u32 first_logits_ = 0;
   u32 end_logits_ = 0;
+  Span<f32> given_;  // [n_vocab], where the session is external
+  u32 n_given_ = 0;
 };
 
 }  // namespace lbm

@@ -6,7 +6,8 @@
 namespace lbm {
 
 u32 Session::n_state_token() const {
-  RecurrentState& state = forward_.recurrent();
+  if (is_external()) return 0;  // what the tokens left behind is not here
+  RecurrentState& state = forward_->recurrent();
   return state.present() ? state.pos() : n_past_;
 }
 
@@ -16,10 +17,10 @@ u32 Session::n_state_token() const {
 template <class Visit>
 bool Session::for_each_state(u32 n_token, const Visit& visit) const {
   const ModelConfig& config = model().config;
-  const KvCache& cache = forward_.cache();
+  const KvCache& cache = forward_->cache();
   const usize n_byte = static_cast<usize>(ceil_div(n_token, kKvGroup) *
                                           kv_group_bytes(cache.type(), config.head_dim));
-  RecurrentState& recurrent = forward_.recurrent();
+  RecurrentState& recurrent = forward_->recurrent();
   for (u32 layer = 0; layer < config.n_layer; ++layer) {
     if (config.layers[layer].kind != LayerKind::kAttention) {
       const Span<f32> state = recurrent.live(layer);
@@ -37,7 +38,7 @@ bool Session::for_each_state(u32 n_token, const Visit& visit) const {
 }
 
 u64 Session::state_bytes(u32 n_token) const {
-  if (n_token == 0) return 0;
+  if (n_token == 0 || is_external()) return 0;
   const ModelConfig& config = model().config;
   const u64 head_bytes =
       2 * ceil_div(n_token, kKvGroup) * kv_group_bytes(kv_type(), config.head_dim);
@@ -45,7 +46,7 @@ u64 Session::state_bytes(u32 n_token) const {
   for (u32 layer = 0; layer < config.n_layer; ++layer) {
     sum += config.layers[layer].kind == LayerKind::kAttention
                ? config.layers[layer].n_head_kv * head_bytes
-               : u64{forward_.recurrent().layer_size()} * sizeof(f32);
+               : u64{forward_->recurrent().layer_size()} * sizeof(f32);
   }
   return sum;
 }
@@ -59,7 +60,9 @@ bool Session::visit_state(StateVisitor& visitor) {
 Status Session::restore_state(Span<const u32> tokens, StateVisitor& visitor) {
   n_past_ = 0;
   first_logits_ = end_logits_ = 0;
-  RecurrentState& recurrent = forward_.recurrent();
+  if (is_external())
+    return fail(ErrorCode::kUnsupported, "a model that is evaluated elsewhere keeps no state here");
+  RecurrentState& recurrent = forward_->recurrent();
   if (recurrent.present()) recurrent.restore(0);
   if (Status s = check(tokens); !s.ok()) return s;
   if (tokens.empty()) return {};

@@ -439,7 +439,7 @@ TEST_CASE("gguf without tensors or keys is accepted; what it lacks is for others
         ErrorCode::kOk);
 }
 
-TEST_CASE("gguf: every prefix of a file is truncated (G04)", "[format]") {
+TEST_CASE("G-1: every prefix of a GGUF file is truncated (G04)", "[format]") {
   GgufBuilder b = builder();
   b.header(2, 4).text_key("general.architecture", "llama").u32_key("general.alignment", 32);
   b.key("tokens", MetaType::kArray).array(MetaType::kString, 3).text("a").text("bc").text("");

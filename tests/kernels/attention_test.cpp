@@ -265,7 +265,7 @@ constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kQ8_0};
 
 }  // namespace
 
-TEST_CASE("attention: every table and cache type gives the bits of the plain definition",
+TEST_CASE("G-5: attention: every table and cache type gives the bits of the plain definition",
           "[kernels][bits]") {
   const Shape shapes[] = {
       {16, 1, 1, 0, kNoWindow},  {24, 1, 2, 15, kNoWindow},  {40, 3, 3, 62, kNoWindow},

@@ -66,7 +66,7 @@ TEST_CASE("every table has every weight type", "[kernels]") {
   }
 }
 
-TEST_CASE("few columns: every table gives the bits of the plain product", "[kernels][bits]") {
+TEST_CASE("G-3: few columns: every table gives the bits of the plain product", "[kernels][bits]") {
   for (const DType type : kWeightTypes) {
     for (const Values values : {Values::kOrdinary, Values::kLargest, Values::kWild}) {
       const u32 n_col = few_columns(type);

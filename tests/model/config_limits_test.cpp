@@ -187,7 +187,7 @@ TEST_CASE("config: the size of a head, where it follows from the width", "[model
   CHECK(given.set(count("attention.key_length", 16)).read().value().head_dim == 16);
 }
 
-TEST_CASE("config: query heads per KV head", "[model]") {
+TEST_CASE("G-5: config: query heads per KV head", "[model]") {
   const auto refusal = [](u32 n_head, u32 n_head_kv) {
     Model model("llama");
     model.set(count("embedding_length", 2 * n_head)).set(count("attention.head_count", n_head));

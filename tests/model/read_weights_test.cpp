@@ -1,6 +1,7 @@
 // read_weights: the same bytes in place and the same hash, whoever reads and in whatever order the
 // tasks run; and of several faults the first of the file.
 #include "core/base/fmt.h"
+#include "core/model/weight_feed.h"
 #include "core/model/weights.h"
 #include "core/tensor/blocks.h"
 #include "core/tensor/repack.h"
@@ -98,6 +99,29 @@ struct File {
   }
 };
 
+// Gives the file to a WeightFeed, `n_byte` bytes at a time.
+Status feed(File& f, usize n_byte, Workers& workers, Sha256* hash) {
+  static u8 room[kChunk / 2];
+  for (auto& place : f.places) __builtin_memset(place, 0xEE, sizeof(place));
+  static u8 memory[32 * kKiB];
+  Arena arena{Span<u8>(memory)};
+  WeightFeed& weights =
+      *arena.make<WeightFeed>("feed", f.plan, f.file, workers, Span<u8>(room)).value();
+  Span<const u8> rest = f.all.from(f.file.header().size());
+  CHECK(weights.n_missing() == rest.size());
+  while (!rest.empty()) {
+    // A copy that is gone afterwards, as the chunks of a host are.
+    static u8 chunk[kTinyModelBytes];
+    const Span<u8> piece = Span<u8>(chunk).first(n_byte < rest.size() ? n_byte : rest.size());
+    __builtin_memcpy(chunk, rest.data(), piece.size());
+    if (Status s = weights.add(piece, hash); !s.ok()) return s;
+    __builtin_memset(chunk, 0x55, piece.size());
+    rest = rest.from(piece.size());
+    REQUIRE(weights.n_missing() == rest.size());
+  }
+  return weights.add({}, hash);
+}
+
 // What must stand in the place of a matrix, tile by tile.
 bool tiles_are_right(const File& f, const WeightPlacement& item) {
   const u64 n_col = item.tensor.dims[0];
@@ -151,6 +175,50 @@ TEST_CASE("weights are read into place and hashed, once, in any order of tasks",
     const u64 tail = f.items[3].tensor.file_offset + u64{5} * 8 * 4;
     CHECK(source.n_read == (setting.hashed ? f.all.size() : tail) - start);
     if (setting.hashed) CHECK(hash.finish() == expected);
+  }
+}
+
+TEST_CASE("weights that come in pieces of any size stand where those stand that are read",
+          "[model]") {
+  static File f;
+  SingleWorker forward;
+  BackwardWorkers backward;
+  Sha256 whole(sha256_blocks_portable);
+  whole.update(f.all);
+  const Sha256Digest expected = whole.finish();
+  const usize sizes[] = {1, 7, 68, 1000, 4096, kTinyModelBytes};
+  for (const usize size : sizes) {
+    for (const bool hashed : {false, true}) {
+      Sha256 hash(sha256_blocks_portable);
+      hash.update(f.file.header());
+      Workers& workers = hashed ? static_cast<Workers&>(backward) : forward;
+      REQUIRE(feed(f, size, workers, hashed ? &hash : nullptr).ok());
+      CHECK(tiles_are_right(f, f.items[0]));
+      CHECK(tiles_are_right(f, f.items[1]));
+      for (u32 i = 2; i < 4; ++i) {
+        const u8* there = f.bytes + f.items[i].tensor.file_offset;
+        CHECK(__builtin_memcmp(f.items[i].place, there, i == 2 ? 24 * 4 : 5 * 8 * 4) == 0);
+      }
+      CHECK(f.places[3][5 * 8 * 4] == 0xEE);
+      if (hashed) CHECK(hash.finish() == expected);
+    }
+  }
+}
+
+TEST_CASE("of several faults in weights that come the first of the file is told", "[model]") {
+  static File f;
+  BackwardWorkers backward;
+  const u64 second = f.items[1].tensor.file_offset;
+  f.set_scale(second + 37 * 68, 0x7e00);
+  f.set_scale(second + 21 * 68 + 34, 0x7c00);
+  const usize sizes[] = {1, 100, kTinyModelBytes};
+  for (const usize size : sizes) {
+    const Status status = feed(f, size, backward, nullptr);
+    REQUIRE(!status.ok());
+    CHECK(status.error().code == ErrorCode::kNumeric);
+    CHECK(status.error().subject_text() == "second");
+    CHECK(status.error().value == 21);
+    CHECK(status.error().offset == second);
   }
 }
 

@@ -117,15 +117,28 @@ export class TestReport {
 
   run(name, test) {
     const start = performance.now();
-    let failure = "";
     try {
       test();
-      ++this.#passed;
+      this.#count(name, start, null);
     } catch (error) {
-      failure = `\n${error.message}`;
-      ++this.#failed;
+      this.#count(name, start, error);
     }
-    console.log(`[${failure ? "FAILED" : "ok"}] ${name} (${Math.round(performance.now() - start)} ms)${failure}`);
+  }
+  // The same for tests that take their time; one at a time.
+  async runAsync(name, test) {
+    const start = performance.now();
+    try {
+      await test();
+      this.#count(name, start, null);
+    } catch (error) {
+      this.#count(name, start, error);
+    }
+  }
+  #count(name, start, error) {
+    if (error === null) ++this.#passed;
+    else ++this.#failed;
+    const ms = Math.round(performance.now() - start);
+    console.log(`[${error ? "FAILED" : "ok"}] ${name} (${ms} ms)${error ? `\n${error.message}` : ""}`);
   }
   finish() {
     console.log(`${this.#passed} passed, ${this.#failed} failed`);

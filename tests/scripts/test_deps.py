@@ -107,6 +107,36 @@ class DepsTest(unittest.TestCase):
         self.assertIn("clang++-19", output)
         self.assertIn("package manager", output)
 
+    def test_node_that_is_new_enough_counts_wherever_it_comes_from(self):
+        self.set_world(installed=BUILD, known=[])
+        self.stand_in("npm", "true")
+        self.stand_in("node", "echo v20.19.0")
+        self.assertEqual(self.run_deps("web"), (0, "", []))
+        for version in ("v20.18.9", "v18.20.4", "v9.99.0", "", "none"):
+            self.stand_in("node", f"echo {version}")
+            code, output, calls = self.run_deps("web")
+            self.assertEqual((code, [call for call in calls if "install" in call]), (1, []), version)
+            self.assertIn("nodejs.org", output)
+
+    def test_node_is_installed_where_the_package_is_new_enough(self):
+        self.set_world(installed=BUILD, known=["nodejs", "npm"])
+        self.stand_in("apt-cache", 'printf "  Candidate: "; case "$2" in nodejs) echo 20.19.2+dfsg-1;; *) echo 1.0;; esac')
+        code, output, calls = self.run_deps("web")
+        self.assertEqual(code, 0, output)
+        self.assertTrue(calls[0].endswith(" nodejs npm"), calls)
+
+    def test_tests_want_a_browser_and_go_on_where_no_package_has_one(self):
+        self.set_world(installed=BUILD, known=BUILD + ["chromium"])
+        self.stand_in("npm", "true")
+        self.stand_in("node", "echo v22.0.0")
+        self.assertIn("chromium", self.run_deps("--list", "test")[1].split())
+        self.set_world(installed=BUILD, known=BUILD)
+        code, output, _ = self.run_deps("--list", "test")
+        self.assertEqual(code, 0)
+        self.assertIn("LBM_CHROMIUM", output)
+        self.stand_in("google-chrome", "true")
+        self.assertNotIn("LBM_CHROMIUM", self.run_deps("--list", "test")[1])
+
     def test_usage(self):
         self.assertEqual(self.run_deps()[0], 2)
         self.assertEqual(self.run_deps("none")[0], 2)

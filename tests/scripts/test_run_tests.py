@@ -120,6 +120,45 @@ class RunTestsTest(unittest.TestCase):
         self.assertEqual((outcome.n_passed, outcome.n_failed), (0, 0))
         self.assertIn("skipped", outcome.note)
 
+    def web(self, outputs, **world):
+        """The outcome of the stage web where these test scripts, by name, print this and exit so; and the commands."""
+        root = self.build / "root"
+        (root / "web" / "node_modules").mkdir(parents=True)
+        for name in outputs:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("")
+        commands = []
+
+        def node(command, _timeout, **_):
+            commands.append([str(word) for word in command])
+            return outputs[str(command[1])]
+
+        which = world.get("which", lambda name: name)
+        with mock.patch.object(run_tests, "run", node), mock.patch.object(run_tests, "ROOT", root), \
+             mock.patch.object(run_tests.shutil, "which", which), contextlib.redirect_stdout(io.StringIO()), \
+             mock.patch.dict(run_tests.os.environ, clear=True):
+            return run_tests.stage_web(types.SimpleNamespace(build=self.build, model=None)), commands
+
+    def test_web_runs_every_script_and_adds_up(self):
+        outcome, commands = self.web({"tests/node/lib_test.mjs": (0, "skipped: a\n3 passed, 0 failed\n"),
+                                      "tests/web/page_test.mjs": (1, "4 passed, 1 failed\n"),
+                                      "tests/web/z_test.mjs": (0, "no closing line"),
+                                      "tests/web/static_server.mjs": (0, "is no test")})
+        self.assertEqual((outcome.n_passed, outcome.n_failed), (7, 2))
+        self.assertEqual([command[1] for command in commands],
+                         ["tests/node/lib_test.mjs", "tests/web/page_test.mjs", "tests/web/z_test.mjs"])
+        self.assertIn("--modules", commands[0])
+        self.assertIn("1 skip", outcome.note)
+        self.assertIn("no closing line", outcome.output)
+
+    def test_web_without_its_tools_is_a_failure(self):
+        for missing in ("node", "chromium"):
+            names = {"node": ("node", "nodejs"), "chromium": run_tests.BROWSERS}[missing]
+            with self.subTest(missing), self.assertRaisesRegex(run_tests.StageFailed, "make deps"):
+                self.web({}, which=lambda name, names=names: None if name in names else name)
+            (self.build / "root" / "web" / "node_modules").rmdir()
+            (self.build / "root" / "web").rmdir()
+
     def test_unittest_output(self):
         for text, code, expected in (("Ran 5 tests in 1s\n\nOK\n", 0, (5, 0)),
                                      ("Ran 5 tests in 1s\n\nFAILED (failures=1, errors=2)\n", 1, (2, 3)),
