@@ -82,6 +82,7 @@ group() {
       group run; group web
       want catch2 "is the framework of the hosted tests"
       has_browser || want CHROMIUM ""
+      want libvulkan1 "lets the tests of WebGPU run in Node.js, on Chromium's software adapter"
       want dosfstools "checks the image's file system (fsck.fat)"
       want xz-utils "compresses the images"
       want minisign "signs the checksums"

@@ -33,6 +33,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,9 @@ class StageFailed(Exception):
         self.output = output
 
 
+RUNNING = set()  # processes that run() waits for, in whichever thread
+
+
 def run(command, timeout_s, **environment):
     """Runs a command in the project's root; returns (exit code, its output). It and its children end with the time.
 
@@ -71,6 +75,7 @@ def run(command, timeout_s, **environment):
                                    stdin=subprocess.DEVNULL, text=True, env={**os.environ, **environment}, errors="replace", start_new_session=True)
     except OSError as error:
         raise StageFailed(f"cannot run {command[0]}: {error.strerror}") from error
+    RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout_s)
     except BaseException as error:
@@ -79,6 +84,8 @@ def run(command, timeout_s, **environment):
         if isinstance(error, subprocess.TimeoutExpired):
             raise StageFailed(f"did not end within {timeout_s} s", output) from error
         raise
+    finally:
+        RUNNING.discard(process)
     return process.returncode, output
 
 
@@ -213,10 +220,11 @@ def stage_wasm(options):
                    "".join(outcome.output for outcome in outcomes), ", ".join(sorted(notes)))
 
 
-# What the stage web runs, in this order: tests in Node, then those that start Chromium.
-WEB_TESTS = ("tests/node/lib_*test.mjs", "tests/node/store_*test.mjs", "tests/node/gpu_*test.mjs", "tests/node/page_*test.mjs",
-             "tests/node/openai_*test.mjs", "tests/web/*_test.mjs")
+# What the stage web runs, the longest ones first: tests in Node, and those of tests/web, which start Chromium.
+WEB_TESTS = ("tests/web/store_*_test.mjs", "tests/node/gpu_*test.mjs", "tests/web/*_test.mjs", "tests/node/lib_*test.mjs",
+             "tests/node/store_*test.mjs", "tests/node/page_*test.mjs", "tests/node/openai_*test.mjs")
 WEB_TEST_SECONDS = 600
+WEB_JOBS = 2  # most of them wait for most of their time
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -237,24 +245,33 @@ def stage_web(options):
     node = require_web_tools()
     common = ["--lbm", options.build / "lbm", "--modules", options.build / "web", "--golden", GOLDEN / "quantized"]
     common += ["--model", options.model] if options.model and options.model.is_file() else []
-    total = Outcome(0, 0, "")
-    skipped = 0
-    for script in [path.relative_to(ROOT) for pattern in WEB_TESTS for path in sorted(ROOT.glob(pattern))]:
+
+    def run_script(script):
         started = time.monotonic()
         try:
             code, output = run([node, script, *common], WEB_TEST_SECONDS)
-            n_passed, n_failed = closing_counts(code, output)
+            outcome = Outcome(*closing_counts(code, output), output)
         except StageFailed as error:
-            n_passed, n_failed, output = 0, 1, f"{error.output}\n{script}: {error}\n"
-        total.n_passed += n_passed
-        total.n_failed += n_failed
-        total.output += f"--- {script} ---\n{output}"
-        skipped += len(set(re.findall(r"skipped: .*", output)))
-        print(f"     {script}: {n_passed} passed, {n_failed} failed   {time.monotonic() - started:.1f} s", flush=True)
-    if total.n_passed + total.n_failed == 0:
-        raise StageFailed("ran no test", total.output)
-    total.note = f"{skipped} skip for want of data" if skipped else ""
-    return total
+            outcome = Outcome(0, 1, f"{error.output}\n{script}: {error}\n")
+        print(f"     {script}: {outcome.n_passed} passed, {outcome.n_failed} failed   {time.monotonic() - started:.1f} s", flush=True)
+        return Outcome(outcome.n_passed, outcome.n_failed, f"--- {script} ---\n{outcome.output}")
+
+    scripts = list(dict.fromkeys(path.relative_to(ROOT) for pattern in WEB_TESTS for path in sorted(ROOT.glob(pattern))))
+    pool = ThreadPoolExecutor(WEB_JOBS)
+    try:
+        outcomes = list(pool.map(run_script, scripts))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(RUNNING):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    pool.shutdown()
+    output = "".join(outcome.output for outcome in outcomes)
+    n_passed, n_failed = sum(outcome.n_passed for outcome in outcomes), sum(outcome.n_failed for outcome in outcomes)
+    if n_passed + n_failed == 0:
+        raise StageFailed("ran no test", output)
+    n_skipped = len(set(re.findall(r"skipped: .*", output)))
+    return Outcome(n_passed, n_failed, output, f"{n_skipped} skip for want of data" if n_skipped else "")
 
 
 CLI_TESTS = ("cli_*test.py", "openai_*test.py")

@@ -33,6 +33,16 @@ std::string read_grammar(const GrammarFlags& flags) {
   }
 }
 
+std::string checked_grammar(const GrammarFlags& flags) {
+  std::string text = read_grammar(flags);
+  ReservedMemory memory(kMemory);
+  ReservedMemory work(kMemory);
+  Arena arena(memory.span());
+  Arena scratch(work.span());
+  static_cast<void>(expect(Grammar::parse(arena, to_str(text), scratch), "", Stage::kUsage));
+  return text;
+}
+
 AnswerGrammar::AnswerGrammar(const std::string& text, const Tokenizer& tokenizer)
     : memory_(kMemory), work_(kMemory), arena_(memory_.span()) {
   Arena scratch(work_.span());

@@ -25,6 +25,9 @@ void declare_grammar_flags(CLI::App& app, GrammarFlags& flags);
 // none or has what a grammar can not express.
 [[nodiscard]] std::string read_grammar(const GrammarFlags& flags);
 
+// The same, and throws CommandError (kUsage), with line and column, where it is no grammar.
+[[nodiscard]] std::string checked_grammar(const GrammarFlags& flags);
+
 // A grammar ready for one model, with its memory.
 class AnswerGrammar {
  public:

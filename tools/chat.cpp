@@ -7,6 +7,7 @@
 
 #include "core/chat/repl.h"
 #include "core/chat/settings.h"
+#include "tools/answer_grammar.h"
 #include "tools/command.h"
 #include "tools/input.h"
 #include "tools/interrupt.h"
@@ -28,6 +29,7 @@ struct ChatFlags {
   std::string state_folder;
   // Settings given as flags: (key of the settings table, value as text).
   std::vector<std::pair<std::string, std::string>> settings;
+  GrammarFlags grammar;
   bool digest = false;
   bool no_speculate = false;
 };
@@ -47,6 +49,7 @@ class LinuxHost final : public ReplHost {
       : folder_(models_folder(flags)),
         volume_(folder_),
         places_(folder_ + " and " + (fs::path(folder_) / "models").string()) {
+    if (flags.grammar.is_set()) grammar_text_ = checked_grammar(flags.grammar);
     load_config(flags.config_path);
     open_state(flags.state_folder);
     override_setting("boot_logo", "0");  // a terminal has been on for a while
@@ -77,6 +80,17 @@ class LinuxHost final : public ReplHost {
   NamedText config() override { return {to_str(config_path_), to_str(config_)}; }
   Span<const SettingOverride> overrides() override {
     return {overrides_.data(), overrides_.size()};
+  }
+  Result<TokenFilter*> answer_filter(const Tokenizer& tokenizer) override {
+    grammar_.reset();
+    if (grammar_text_.empty()) return static_cast<TokenFilter*>(nullptr);
+    // The core is below us on the stack and knows no exceptions.
+    try {
+      grammar_ = std::make_unique<AnswerGrammar>(grammar_text_, tokenizer);
+    } catch (const CommandError&) {
+      return fail(ErrorCode::kOutOfMemory, "no memory for the grammar of this model");
+    }
+    return &grammar_->filter();
   }
   void describe_machine(ConsolePrinter& out) override { describe_linux_machine(out); }
   SlotFiles* state() override { return state_.get(); }
@@ -134,6 +148,8 @@ class LinuxHost final : public ReplHost {
   KernelTable kernels_ = {};
   std::unique_ptr<ThreadPool> workers_;
   std::unique_ptr<StateFolder> state_;
+  std::string grammar_text_;
+  std::unique_ptr<AnswerGrammar> grammar_;
   Terminal terminal_;
 };
 
@@ -206,6 +222,7 @@ Action declare(CLI::App& app) {
            setting.help)
         ->type_name("X");
   }
+  declare_grammar_flags(app, flags->grammar);
   app.add_flag("--digest", flags->digest, "show the run digest of every answer");
   app.add_flag("--no-speculate", flags->no_speculate,
                "do not guess tokens ahead; the answers are the same");

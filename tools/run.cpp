@@ -240,7 +240,7 @@ void check(const RunFlags& flags) {
 
 ExitCode run(const RunFlags& flags) {
   check(flags);
-  const std::string grammar_text = flags.grammar.is_set() ? read_grammar(flags.grammar) : "";
+  const std::string grammar_text = flags.grammar.is_set() ? checked_grammar(flags.grammar) : "";
   const std::string prompt = read_prompt(flags);
   SamplerParams params = flags.sampler;
   params.seed = flags.seed >= 0 ? static_cast<u64>(flags.seed) : std::random_device()();

@@ -13,6 +13,7 @@
 #include "tools/command.h"
 #include "tools/interrupt.h"
 #include "tools/serve_api.h"
+#include "tools/strict_json.h"
 
 namespace lbm::cli {
 namespace {
@@ -91,6 +92,13 @@ class ServerThread {
   std::thread thread_;
 };
 
+// The name by which the model's file can be read, or empty: names that need escaping, and parts of
+// a model in several files, are not offered.
+std::string served_name(const std::string& path) {
+  const std::string name = path.substr(path.find_last_of('/') + 1);
+  return is_plain_name(name) && name.find("-of-") == std::string::npos ? name : std::string();
+}
+
 void say_what_is_served(ServeModel& model, bool has_page) {
   const u32 n_slot = model.slots().n_slot();
   std::string slots;
@@ -117,11 +125,12 @@ ExitCode run(const ServeFlags& flags) {
   const std::string address =
       "http://" + host_name(flags.host) + ":" + std::to_string(server.port());
   const AccessPolicy policy = access_policy(flags, server.port());
-  const SharedFile model_file(flags.model.path);
+  const std::string model_name = served_name(flags.model.path);
+  const SharedFile model_file(model_name.empty() ? "" : flags.model.path);
   ServeWorld world{.web = web,
                    .policy = policy,
                    .model_file = model_file,
-                   .model_name = flags.model.path.substr(flags.model.path.find_last_of('/') + 1),
+                   .model_name = model_name,
                    .ping_s = flags.ping_s};
   std::unique_ptr<ServeModel> model;
   ServerThread thread(server, world);

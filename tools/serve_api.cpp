@@ -99,7 +99,7 @@ void answer_request(Exchange& exchange, const ServeWorld& world) {
     throw ApiError(404, "this server has no such path", "not_found");
   if (head.path.rfind(kModels, 0) == 0) {
     world.policy.check_key(head);
-    if (head.path != kModels + world.model_name)
+    if (world.model_name.empty() || head.path != kModels + world.model_name)
       throw ApiError(404, "there is no such path", "not_found");
     world.model_file.send(exchange);
     return;

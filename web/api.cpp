@@ -57,8 +57,12 @@ Status describe() {
   constexpr u64 kMostBytes = 256 * kMiB;
   drop_description();
   if (!has_model()) return no_model();
-  if (engine()->file().is_translated() || engine()->placements().empty())
-    return fail(ErrorCode::kUnsupported, "only a model in a GGUF file can be described");
+  if (engine()->placements().empty())
+    return fail(ErrorCode::kUnsupported, "a tokenizer alone has no weights to describe");
+  if (engine()->file().is_translated()) {
+    return fail(ErrorCode::kUnsupported,
+                "the weights of this file are translated while they are read; convert it to GGUF");
+  }
   for (u64 n_byte = kFirstBytes; n_byte <= kMostBytes; n_byte *= 4) {
     const Result<Span<u8>> room = memory().take(n_byte, "model description");
     if (!room.ok()) return room.error();

@@ -39,7 +39,8 @@
 
 namespace lbm::web {
 
-// Of a loaded model whose file is GGUF. `out` is truncated() where it has no room.
+// Of a loaded model whose file holds its weights as they are (ModelFile::is_translated()). `out` is
+// truncated() where it has no room.
 void write_model_description(TextWriter& out, Engine& engine);
 
 }  // namespace lbm::web

@@ -156,6 +156,7 @@ Status Conversation::summarize(const Turn& turn, u32 first) {
     GenerateOptions options = turn.options;
     options.max_tokens = summary_tokens(with.session.n_ctx());
     options.digest = false;
+    options.filter = nullptr;  // what answers must obey, a summary need not
     const Result<GenerateStats> stats =
         generate(with, ids.value(), options, collector, turn.interrupt);
     if (!stats.ok()) {

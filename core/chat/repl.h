@@ -28,6 +28,8 @@ struct SettingOverride {
 };
 
 class Settings;
+class TokenFilter;
+class Tokenizer;
 
 class ReplHost {
  public:
@@ -50,6 +52,13 @@ class ReplHost {
   // The settings as they are now: after they were read, and after each change (a host has screens
   // and keyboards to set).
   virtual void on_settings(const Settings& settings) { static_cast<void>(settings); }
+  // What answers must obey (a GrammarFilter), for a model that was just loaded; null: nothing. It
+  // stays until it is asked for the next one.
+  // Errors: kOutOfMemory; then the model is not used.
+  [[nodiscard]] virtual Result<TokenFilter*> answer_filter(const Tokenizer& tokenizer) {
+    static_cast<void>(tokenizer);
+    return static_cast<TokenFilter*>(nullptr);
+  }
   // Lines to run before the first prompt (an autorun script, a test). Empty: none.
   [[nodiscard]] virtual NamedText script() { return {}; }
 

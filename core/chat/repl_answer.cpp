@@ -100,6 +100,7 @@ GenerateOptions Repl::generate_options() const {
   options.max_tokens = static_cast<u32>(settings_.integer(Setting::kMaxTokens));
   options.digest = settings_.flag(Setting::kDigest);
   options.loop_guard = static_cast<u32>(settings_.integer(Setting::kLoopGuard));
+  options.filter = filter_;
   options.speculate =
       settings_.text(Setting::kSpeculate) == "off" ? Speculate::kOff : Speculate::kAuto;
   return options;

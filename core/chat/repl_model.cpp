@@ -130,6 +130,7 @@ bool Repl::load_model(const FileEntry& file) {
   host_.volume().close(source.value());
   if (loaded.ok()) {
     loaded = take_sampler();
+    if (loaded.ok()) loaded = take_filter();
     if (!loaded.ok()) {
       out_.error(loaded.error());
       engine_->unload();
@@ -154,6 +155,12 @@ bool Repl::load_model(const FileEntry& file) {
   }
   show_status({});
   return true;
+}
+
+Status Repl::take_filter() {
+  const Result<TokenFilter*> filter = host_.answer_filter(engine_->tokenizer());
+  filter_ = filter.ok() ? filter.value() : nullptr;
+  return filter.ok() ? Status() : Status(filter.error());
 }
 
 // The sampler belongs to a vocabulary: a new one for each model, in memory of its own.

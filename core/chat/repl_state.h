@@ -102,6 +102,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   void list_models();
   [[nodiscard]] bool load_model(const FileEntry& file);
   [[nodiscard]] Status take_sampler();
+  [[nodiscard]] Status take_filter();
   void print_model_line();
   void print_memory_line();
   void print_no_model_help();
@@ -185,6 +186,7 @@ class Repl final : private ConfigObserver, private GenerateSink, private CommitO
   Engine* engine_ = nullptr;
   Span<u8> sampler_range_;
   Sampler* sampler_ = nullptr;
+  TokenFilter* filter_ = nullptr;  // of the host, for the loaded model
   alignas(Arena) u8 sampler_arena_[sizeof(Arena)] = {};
   FileEntry loaded_file_;
   // Of setting chat_format; null: the model's own.

@@ -113,7 +113,8 @@ Error GrammarParser::error_at(usize at, ErrorCode error, const char* what, Str n
   }
   TextBuffer<Error::kSubjectCapacity> where;
   where.print("grammar line {}, column {}", place.line, place.column);
-  if (!name.empty()) where.print(", '{}'", name.first(static_cast<usize>(min_u64(name.size(), 40))));
+  if (!name.empty())
+    where.print(", '{}'", name.first(static_cast<usize>(min_u64(name.size(), 40))));
   return fail(error, what).about(where.text()).at(at);
 }
 

@@ -47,7 +47,7 @@ Status SortedPieces::load(Arena& arena, const Tokenizer& tokenizer, Arena& scrat
   for (u32 id = 0; id < n_vocab; ++id) {
     first_[id] = static_cast<u32>(n_byte);
     n_byte += text_of(id).size();
-    n_end += tokenizer.is_end_of_generation(id) ? 1 : 0;
+    n_end += tokenizer.is_end_of_generation(id) ? 1u : 0u;
     if (n_byte > ~u32{0}) return fail(ErrorCode::kLimit, "the vocabulary has too much text");
   }
   first_[n_vocab] = static_cast<u32>(n_byte);
@@ -75,7 +75,7 @@ bool SortedPieces::before(const Entry& a, const Entry& b) const {
 // of their ids.
 Status SortedPieces::sort(Arena& arena, Arena& scratch) {
   u32 n = 0;
-  for (u32 id = 0; id < n_vocab(); ++id) n += piece(id).empty() ? 0 : 1;
+  for (u32 id = 0; id < n_vocab(); ++id) n += piece(id).empty() ? 0u : 1u;
   Result<Span<Entry>> entries = scratch.take<Entry>(n, kPurpose);
   if (!entries.ok()) return entries.error();
   Result<Span<Entry>> merged = scratch.take<Entry>(n, kPurpose);

@@ -228,8 +228,7 @@ struct Bench {
     pieces = made.value();
   }
   static Span<u8> memory(u32 number) {
-    alignas(64) static u8 bytes[2][Grammar::kScratchBytes];
-    return bytes[number];
+    return test_memory().slice(static_cast<usize>(number * 8 * kMiB), 8 * kMiB);
   }
   GrammarFilter& filter(Str text, const GrammarMatcherLimits& limits = kTight) {
     Result<Grammar*> grammar = Grammar::parse(arena, text, scratch);
@@ -343,7 +342,7 @@ TEST_CASE("grammar filter: what is drawn under a grammar is of its language", "[
            seed, c.closing, drawn);
       if (!drawn.ended) continue;
       ++n_ended;
-      n_valid += c.reads(drawn.str()) ? 1 : 0;
+      n_valid += c.reads(drawn.str()) ? 1u : 0u;
     }
     CHECK(n_ended >= c.least_ended);
     CHECK(n_valid == n_ended);
@@ -447,8 +446,8 @@ TEST_CASE("grammar: an answer of a model obeys, and speculation changes nothing"
       params.temperature = 0.9f;
       params.seed = seed;
       chat.sampler->set_params(params);
-      Arena arena{Bench::memory(0)};
-      Arena scratch{Bench::memory(1)};
+      Arena arena{chat.pages.take(4 * kMiB, "grammar").value()};
+      Arena scratch{chat.pages.take(Grammar::kScratchBytes, "grammar").value()};
       const SortedPieces& pieces =
           *SortedPieces::create(arena, chat.engine.tokenizer(), scratch).value();
       const Grammar& grammar =

@@ -282,6 +282,39 @@ class Constraints(WithServer):
         self.assertEqual(self.ask({"max_tokens": 2}, turns)["finish_reason"], "length")
 
 
+class OwnTools(WithServer):
+    """A template that knows tools itself, and takes a system message at the front only."""
+
+    TEMPLATE = ("{% if tools %}TOOLS {% for t in tools %}{{ t.function.name }}({{ t.function.parameters.properties | join(',') }}) {% endfor %}{% endif %}"
+                "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('system first') }}{% endif %}"
+                "[{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}] {{ m.content }}"
+                "{% for c in m.tool_calls or [] %}CALL {{ c.function.name }} {{ c.function.arguments.city }}{% endfor %}\n{% endfor %}")
+
+    def prompt(self, messages, **more):
+        status, answer = self.server.post("/apply-template", {"messages": messages, **more})
+        self.assertEqual(status, 200, answer)
+        return answer["prompt"]
+
+    def test_the_template_writes_the_tools(self):
+        prompt = self.prompt(HELLO, tools=[WEATHER])
+        self.assertTrue(prompt.startswith("TOOLS get_weather(city,days) [user] banana"), prompt)
+        self.assertNotIn("<tool", prompt)
+        self.assertNotIn("TOOLS", self.prompt(HELLO, tools=[WEATHER], tool_choice="none"))
+
+    def test_the_template_writes_calls_and_results(self):
+        call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Rome\"}"}}
+        turns = [*HELLO, {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "name": "get_weather", "content": "sunny"}]
+        prompt = self.prompt(turns, tools=[WEATHER])
+        self.assertIn("CALL get_weather Rome", prompt)
+        self.assertIn("[tool get_weather] sunny", prompt)
+        self.assertNotIn("<tool", prompt)
+
+    def test_a_system_message_that_is_refused_goes_into_the_question(self):
+        prompt = self.prompt([*HELLO, {"role": "assistant", "content": "b"}, {"role": "system", "content": "be brief"}, {"role": "user", "content": "c"}])
+        self.assertIn("[user] be brief\n\nc", prompt)
+        self.assertNotIn("[system]", prompt)
+
+
 class DefaultModel(unittest.TestCase):
     """With words that mean something."""
 

@@ -67,6 +67,7 @@ class Page(WithServer):
         self.assertEqual((status, meta["size"], body), (200, len(content), content))
         self.assertEqual(self.server.request("GET", meta["path"], None, {"Range": "bytes=4-7"})[2], content[4:8])
         self.assertEqual(self.server.request("POST", meta["path"], "{}", JSON)[0], 405)
+        self.assertEqual(self.server.request("POST", "/v1/images/generations", "{}", JSON)[0], 404)
 
     def test_files_cost_no_memory(self):
         before = self.server.resident_bytes()

@@ -5,6 +5,8 @@
 
 #include "tests/hosted/refusal.h"
 #include "tests/test.h"
+#include "tools/model_reader.h"
+#include "tools/serve_constraint.h"
 #include "tools/serve_model.h"
 #include "tools/serve_range.h"
 #include "tools/serve_tools.h"
@@ -48,6 +50,11 @@ struct Case {
   std::string text;
   std::vector<std::string> calls;
 };
+
+std::string tiny_model() {
+  const char* const given = std::getenv("LBM_FAMILIES");
+  return std::string(given != nullptr ? given : "build/families") + "/llama-odd.gguf";
+}
 
 // Is gone from a certain question on.
 class ImpatientClient final : public AnswerListener {
@@ -103,6 +110,40 @@ TEST_CASE("calls of tools are found wherever the answer is cut", "[serve]") {
   }
 }
 
+TEST_CASE("a constraint with a trigger begins there and ends with what it describes", "[serve]") {
+  ModelReader reader(tiny_model());
+  const Tokenizer& tokenizer = reader.tokenizer();
+  Constraints constraints(tokenizer);
+  ReservedMemory memory(64 * kMiB);
+  Arena arena(memory.span());
+  ConstraintRequest request;
+  request.kind = ConstraintRequest::Kind::kGrammar;
+  request.grammar = "root ::= \"ab\"";
+  const std::unique_ptr<Constraint> made = constraints.make(request, "<tool_call>", arena);
+  REQUIRE(made != nullptr);
+  TokenFilter& filter = made->filter();
+  const auto say = [&](const std::string& text) {
+    for (const u32 id : encode_text(tokenizer, text, {})) REQUIRE(filter.accept(id).ok());
+  };
+  const u32 last = encode_text(tokenizer, "b", {}).back();
+  filter.reset();
+  for (int round = 0; round < 2; ++round) {
+    say("words, <tool_ and more <tool_call");
+    CHECK(filter.allows(last).value());
+    CHECK(filter.can_end());
+    say(">");
+    CHECK(!filter.allows(last).value());
+    CHECK(!filter.can_end());
+    const u32 first = encode_text(tokenizer, "a", {}).back();
+    REQUIRE(filter.allows(first).value());
+    REQUIRE(filter.accept(first).ok());
+    REQUIRE(filter.accept(last).ok());
+    CHECK(filter.can_end());
+    CHECK(!filter.must_end());
+    CHECK(filter.allows(first).value());
+  }
+}
+
 TEST_CASE("chances are a softmax of the logits, ties to the lower id", "[serve]") {
   const f32 logits[] = {1.0f, 3.0f, -2.0f, 3.0f};
   const f64 total = std::log(std::exp(1.0) + 2 * std::exp(3.0) + std::exp(-2.0));
@@ -130,9 +171,8 @@ TEST_CASE("ranges at both ends of a file", "[serve]") {
 }
 
 TEST_CASE("H4 a client that is gone costs no token more than it was asked about", "[serve]") {
-  const char* const given = std::getenv("LBM_FAMILIES");
   ModelFlags flags;
-  flags.path = std::string(given != nullptr ? given : "build/families") + "/llama-odd.gguf";
+  flags.path = tiny_model();
   flags.n_thread = 1;
   flags.isa = "scalar";
   set_quiet(true);

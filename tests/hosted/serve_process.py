@@ -89,12 +89,12 @@ def events(body):
     return [json.loads(line[6:]) for line in lines[:-1]]
 
 
-def write_model(folder, context):
+def write_model(folder, context, template=TEMPLATE):
     model = tiny_llama.Model(tiny_llama.Shape(context=context))
     # The end token has the logit 0, which is never the largest of 300: greedy answers do not end by themselves.
     dim = model.shape.dim
     model.weights["output.weight"][2 * dim:3 * dim] = [0.0] * dim
-    keys = {**tiny_llama.gguf_keys(model.shape), "tokenizer.chat_template": TEMPLATE}
+    keys = {**tiny_llama.gguf_keys(model.shape), "tokenizer.chat_template": template}
     path = os.path.join(folder, "tiny.gguf")
     with open(path, "wb") as file:
         file.write(tiny_llama.gguf_file(keys, tiny_llama.gguf_tensors(model)))
@@ -104,6 +104,7 @@ def write_model(folder, context):
 class WithServer(unittest.TestCase):
     ARGUMENTS = ("-q",)
     CONTEXT = 512
+    TEMPLATE = TEMPLATE
 
     @classmethod
     def setUpClass(cls):
@@ -127,7 +128,7 @@ class WithServer(unittest.TestCase):
         os.symlink(os.path.join(cls.folder.name, "secret.txt"), os.path.join(web, "link.txt"))
         os.symlink(cls.folder.name, os.path.join(web, "up"))
         os.mkfifo(os.path.join(web, "pipe"))
-        cls.model = write_model(cls.folder.name, cls.CONTEXT)
+        cls.model = write_model(cls.folder.name, cls.CONTEXT, cls.TEMPLATE)
         cls.server = Server(cls.model, "--web", web, *cls.ARGUMENTS)
 
     @classmethod

@@ -4,6 +4,7 @@
 #include "core/base/fmt.h"
 #include "core/base/utf8.h"
 #include "core/infer/grammar_matcher.h"
+#include "tests/chat/scripted_host.h"
 #include "tests/test.h"
 
 using namespace lbm;
@@ -26,14 +27,8 @@ struct Machine {
     REQUIRE(made.ok());
     matcher = made.value();
   }
-  static Span<u8> memory() {
-    alignas(64) static u8 bytes[1024 * 1024];
-    return bytes;
-  }
-  static Span<u8> work() {
-    alignas(64) static u8 bytes[Grammar::kScratchBytes];
-    return bytes;
-  }
+  static Span<u8> memory() { return test::test_memory().first(kMiB); }
+  static Span<u8> work() { return test::test_memory().slice(kMiB, Grammar::kScratchBytes); }
 
   // The set after `text`.
   u32 after(Str text) {

@@ -33,7 +33,7 @@ class MaskFilter final : public TokenFilter {
 };
 
 constexpr u32 kTokens = 40;  // more than the mask has
-alignas(64) u8 g_memory[64 * 1024];
+alignas(64) u8 g_memory[256 * 1024];
 
 struct Case {
   Arena arena{Span<u8>(g_memory)};

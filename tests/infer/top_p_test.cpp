@@ -88,7 +88,7 @@ constexpr Vector kVectors[] = {
      {4, 0, 7, 0, 4, 0, 0, 0, 0, 7, 4, 7}},
 };
 
-alignas(64) u8 g_memory[64 * 1024];
+alignas(64) u8 g_memory[256 * 1024];
 
 Sampler& make_sampler(Arena& arena, const Vector& vector) {
   Sampler* sampler = Sampler::create(arena, kTokens).value();
@@ -121,7 +121,7 @@ TEST_CASE("CSS-7 top-p: the token that crosses the limit is kept, and nothing be
     bool seen[kTokens] = {};
     for (u32 i = 0; i < 2000; ++i) seen[sampler.pick(vector.logits).value()] = true;
     u32 n_seen = 0;
-    for (const bool is_seen : seen) n_seen += is_seen ? 1 : 0;
+    for (const bool is_seen : seen) n_seen += is_seen ? 1u : 0u;
     CHECK(n_seen == vector.n_kept);
     for (u32 i = 0; i < vector.n_kept; ++i) CHECK(seen[vector.kept[i]]);
   }

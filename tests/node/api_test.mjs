@@ -8,14 +8,16 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import * as lib from "../../web/lib/lbm_module.mjs";
+import { abiSmokeCases } from "./abi_smoke.mjs";
 import {
-  DRAWN, ERROR_CODES, GREEDY, PROMPT, abiSmokeCases, answerBySteps, expect, expectEqual, expectError, loadBytes,
-} from "./abi_smoke.mjs";
+  CODES, DRAWN, GREEDY, N_CTX, N_OUTPUT, PROMPT, answerBySteps, expect, expectEqual, expectError, loadBytes,
+} from "./abi_support.mjs";
 import { TestReport } from "./module.mjs";
 
 const { values: options } = parseArgs({
@@ -23,9 +25,7 @@ const { values: options } = parseArgs({
 });
 
 const { LbmModule, STEP_END, STEP_PROMPT } = lib;
-const { INVALID_ARGUMENT } = ERROR_CODES;
-const N_CTX = 128;
-const N_OUTPUT = GREEDY.maxTokens;
+const { INVALID_ARGUMENT } = CODES;
 const DRAWN_FLAGS = ["--temp", "1.5", "--top-k", "50", "--top-p", "0.9", "--min-p", "0", "--seed", "12345678901"];
 
 const report = new TestReport();
@@ -47,7 +47,8 @@ function compareWithLbm(name, path) {
   const module = new LbmModule(wasm);
   loadBytes(module, readFileSync(path), { hash: true });
   report.run(`${name}: the hash of the file`, () => {
-    expectEqual(module.diagnostics().model.sha256, createHash("sha256").update(readFileSync(path)).digest("hex"), "hash");
+    const expected = createHash("sha256").update(readFileSync(path)).digest("hex");
+    expectEqual(module.diagnostics().model.sha256, expected, "hash");
   });
   const cases = [
     ["raw, greedy", () => module.beginRaw(PROMPT, { ...GREEDY, parseSpecial: true }), ["--raw", "--temp", "0"]],
@@ -82,6 +83,25 @@ if (!tiny || !existsSync(tiny)) {
   report.run("a prompt longer than the context", () => {
     expectError(() => module.beginRaw("word ".repeat(N_CTX * 2), GREEDY), undefined, "too long");
     expectStillWorks(module, expected);
+  });
+  report.run("a file of another format is kept whole, and is the same model", () => {
+    const gguf = join(options.golden, "..", "models", "llama-mha.gguf");
+    const folder = mkdtempSync(join(tmpdir(), "lbm-api-"));
+    try {
+      const slm = join(folder, "model.slm");
+      execFileSync(options.lbm, ["convert", gguf, slm], { stdio: "ignore" });
+      const other = new LbmModule(wasm);
+      const digests = [gguf, slm].map((path) => {
+        loadBytes(other, readFileSync(path), { hash: true }, 777);
+        return answerBySteps(lib, other, () => other.beginRaw(PROMPT, GREEDY)).digest;
+      });
+      expectEqual(digests[1], digests[0], "digest");
+      const { load, model } = other.diagnostics();
+      expectEqual(load.n_kept, readFileSync(slm).length, "bytes that were kept");
+      expectEqual(model.sha256, createHash("sha256").update(readFileSync(slm)).digest("hex"), "hash");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
   report.run("another model takes the place of the first", () => {
     for (let i = 0; i < 3; ++i) loadBytes(module, bytes);

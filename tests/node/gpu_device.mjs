@@ -21,12 +21,18 @@ export const { values: options } = parseArgs({
 export const golden = options.golden
   ? pathToFileURL(`${dirname(resolve(options.golden))}/`) : new URL("../../../shared/golden/", import.meta.url);
 
+// SwiftShader takes ten times as long to compile a shader whose workgroup memory is zeroed first, and no
+// shader here counts on that.
+const FAST_COMPILES = ["enable-dawn-features=disable_workgroup_init"];
+
 // { gpu, why }: gpu is null where there is none, and `why` says what is missing. `flags`: ["backend=null"].
 export async function openGpu(flags = []) {
-  if (!existsSync(fileURLToPath(PACKAGE))) return { gpu: null, why: "the npm package webgpu is not installed (npm ci in web/)" };
+  if (!existsSync(fileURLToPath(PACKAGE))) {
+    return { gpu: null, why: "the npm package webgpu is not installed (npm ci in web/)" };
+  }
   if (!process.env.VK_ICD_FILENAMES && existsSync(SWIFTSHADER)) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
   const { create } = await import(PACKAGE.href);
-  const gpu = create(flags);
+  const gpu = create([...FAST_COMPILES, ...flags]);
   if (await gpu.requestAdapter()) return { gpu, why: "" };
   return { gpu: null, why: "there is no WebGPU adapter (libvulkan1 and Chromium's SwiftShader give one)" };
 }
@@ -48,7 +54,8 @@ export class AsyncReport {
       failure = `\n${error.stack}`;
       ++this.#failed;
     }
-    console.log(`[${failure ? "FAILED" : "ok"}] ${name}${note && `: ${note}`} (${Math.round(performance.now() - start)} ms)${failure}`);
+    const ms = Math.round(performance.now() - start);
+    console.log(`[${failure ? "FAILED" : "ok"}] ${name}${note && `: ${note}`} (${ms} ms)${failure}`);
   }
   finish() {
     console.log(`${this.#passed} passed, ${this.#failed} failed`);

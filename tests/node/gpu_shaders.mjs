@@ -5,7 +5,7 @@ import { ACTIVATIONS } from "../../web/gpu/wgsl.mjs";
 import { attentionShader, headsShader, joinShader } from "../../web/gpu/wgsl_attention.mjs";
 import { matmulShader } from "../../web/gpu/wgsl_matmul.mjs";
 import { MATVEC_MODES, matvecShader } from "../../web/gpu/wgsl_matvec.mjs";
-import { embedShader, gatedShader, normShader } from "../../web/gpu/wgsl_rows.mjs";
+import { embedShader, gatedShader, normShader, quantizeShader } from "../../web/gpu/wgsl_rows.mjs";
 import { routeShader, topShader } from "../../web/gpu/wgsl_select.mjs";
 
 const flags = [false, true];
@@ -13,7 +13,7 @@ const flags = [false, true];
 function* shaders() {
   for (const type of Object.keys(BLOCK_TYPES)) {
     yield embedShader({ type });
-    for (const mode of ["store", "add"]) for (const half of flags) yield matmulShader({ type, mode, half });
+    for (const half of flags) yield matmulShader({ type, half });
     for (const mode of MATVEC_MODES) {
       const activations = mode.includes("gated") ? Object.keys(ACTIVATIONS) : ["silu"];
       for (const activation of activations) {
@@ -23,6 +23,12 @@ function* shaders() {
       }
     }
   }
+  for (const [type, { quantized }] of Object.entries(BLOCK_TYPES)) {
+    for (const mode of quantized ? ["plain", "gated"] : []) {
+      for (const subgroups of flags) yield matvecShader({ type, mode, subgroups, packed: true });
+    }
+  }
+  for (const normed of flags) yield quantizeShader({ normed });
   for (const add of flags) yield normShader({ add });
   for (const activation of Object.keys(ACTIVATIONS)) yield gatedShader({ activation });
   for (const kv of ["f32", "f16"]) {

@@ -26,10 +26,14 @@ export const DRAWN = {
 export const DRAWN_FLAGS = ["--temp", "1.5", "--top-k", "50", "--top-p", "0.9", "--min-p", "0", "--seed",
   "12345678901"];
 
-// The model that a test needs: a tiny golden one, else the default one, else none.
-const golden = options.golden && join(options.golden, "llama-Q4_1.gguf");
-export const tiny = golden && existsSync(golden) ? resolve(golden) : options.model && resolve(options.model);
-export const otherTiny = options.golden && [join(options.golden, "llama-Q8_0.gguf")].find((path) => existsSync(path));
+// The model that a test needs: a tiny golden one, else a generated one (tests/families), else the default one,
+// else none; and another one.
+const generated = resolve(options.modules, "..", "families");
+const first = (...paths) => paths.find((path) => path !== undefined && existsSync(path));
+const ofGolden = (name) => options.golden && resolve(options.golden, name);
+export const tiny = first(ofGolden("llama-Q4_1.gguf"), join(generated, "llama-linear.gguf"),
+  options.model && resolve(options.model));
+export const otherTiny = first(ofGolden("llama-Q8_0.gguf"), join(generated, "llama-yarn.gguf"));
 
 export function expect(condition, what) {
   if (!condition) throw new Error(what);

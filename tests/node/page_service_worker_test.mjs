@@ -21,8 +21,10 @@ class Storage {
   caches = new Map();
   nPut = 0;
   killAt = Infinity;
+  onKill = () => {};
 
   api() {
+    let isDead = false; // the worker that this is given to
     const open = async (name) => {
       if (!this.caches.has(name)) this.caches.set(name, new Map());
       const entries = this.caches.get(name);
@@ -30,7 +32,11 @@ class Storage {
         match: async (url) => this.#response(entries.get(String(url))),
         put: async (url, response) => {
           const kept = { bytes: await response.arrayBuffer(), type: response.headers.get("Content-Type") };
-          if (++this.nPut > this.killAt) await new Promise(() => {}); // killed: this never comes back
+          if (isDead || ++this.nPut > this.killAt) {
+            isDead = true;
+            this.onKill();
+            await new Promise(() => {}); // killed: this never comes back
+          }
           entries.set(String(url), kept);
         },
       };
@@ -189,7 +195,7 @@ await run("H8: killed at any write of an installation, the old version works and
         .install()
         .then(() => dying.activate())
         .then(() => true),
-      new Promise((done) => setTimeout(done, 30, false)),
+      new Promise((done) => (storage.onKill = () => done(false))),
     ]);
     storage.killAt = Infinity;
     expectEqual(await (await old.get("assets/a-1.js")).text(), "one", `the old version after ${killAt} writes`);

@@ -3,7 +3,7 @@
 import { ArtifactStore } from "../../web/store/artifact_store.mjs";
 import { MemoryFiles } from "../../web/store/memory_files.mjs";
 import { WebReport, expect, expectEqual } from "../web/report.mjs";
-import { CHUNK, failure, jsonBytes, makeManifest, makeModel, sha256 } from "./store_fixtures.mjs";
+import { CHUNK, FaultyFiles, failure, jsonBytes, makeManifest, makeModel, sha256 } from "./store_fixtures.mjs";
 
 const report = new WebReport();
 const MIB = 2 ** 20;
@@ -23,8 +23,8 @@ async function filled(n, { quota = 64 * MIB, size = CHUNK } = {}) {
 }
 
 // A file that takes a while for every piece, so that there is time to stop it.
-function slowFile(bytes, name) {
-  const file = fileOf(bytes, name);
+const slowFile = (bytes, name) => slowed(fileOf(bytes, name));
+function slowed(file) {
   const slice = file.slice.bind(file);
   file.slice = (...args) => {
     const part = slice(...args);
@@ -60,6 +60,7 @@ await report.run("C-6 A6: what was not used for longest goes; active, pinned and
   await store.activate(before);
   await store.activate(active);
   await store.pin(pinned);
+  await store.file(old); // the pinned one was not used for longest
   await store.file(fresh); // used after `old`
   const added = (await store.add(fileOf(makeModel(2.5 * MIB, 99), "new.gguf"))).id;
   const left = (await store.list()).map((entry) => entry.id);
@@ -92,6 +93,37 @@ await report.run("C-6 A6: the only other version of the active artifact is never
   const left = (await store.list()).map((entry) => entry.id);
   expect(left.includes(one.id) && left.includes(two.id) && !left.includes(other.id), "1.0.0 stays, the other went");
   expectEqual((await store.rollback()).version, "1.0.0", "rollback");
+});
+
+await report.run("C-6 A6: a browser that estimates too much is found out before a byte is asked for", async () => {
+  const files = new MemoryFiles({ quota: 2 * MIB });
+  files.estimate = async () => ({ usage: 0, quota: 10 * 2 ** 30, persisted: false });
+  const store = await open(files);
+  const file = fileOf(makeModel(3 * MIB));
+  let nRead = 0;
+  const slice = file.slice.bind(file);
+  file.slice = (...args) => (++nRead, slice(...args));
+  const error = await failure(store.add(file));
+  expectEqual([error.code, error.details.need, nRead], ["quota", 3 * MIB, 0], error.message);
+  expectEqual(await store.list(), [], "no entry");
+});
+
+await report.run("A6: what another tab makes active in the last moment is not evicted", async () => {
+  const { files, store, ids } = await filled(2, { quota: 5 * MIB, size: MIB });
+  const other = await open(files);
+  const lock = files.lock.bind(files);
+  let isActivated = false;
+  files.lock = async (name, options, f) => {
+    if (name.startsWith("artifact-") && !isActivated && !options.wait) {
+      isActivated = true;
+      await other.activate(ids[0]);
+    }
+    return lock(name, options, f);
+  };
+  await store.add(fileOf(makeModel(2.5 * MIB, 9), "new.gguf"));
+  expect(isActivated, "it came in between");
+  const left = (await store.list()).map((entry) => entry.id);
+  expect(left.includes(ids[0]) && !left.includes(ids[1]), "the other one went");
 });
 
 await report.run("A6: begun transfers that nobody went on with go before whole artifacts", async () => {
@@ -144,6 +176,52 @@ await report.run("C-2: an import that was stopped goes on with the chunks that a
   expectEqual(phases.check, entry.bytesDone, "what was there was kept");
 });
 
+await report.run(
+  "C-2 C-4: another file of the same name and size is never mixed with what came of the first",
+  async () => {
+    for (const [date, what] of [
+      [8, "another date"],
+      [7, "the same date"],
+    ]) {
+      for (const isWhole of [false, true]) {
+        const files = new MemoryFiles();
+        let store = await open(files);
+        const [one, two] = [makeModel(20 * CHUNK, 1), makeModel(20 * CHUNK, 2)];
+        const stop = new AbortController();
+        const onProgress = ({ done }) => done >= (isWhole ? 20 : 8) * CHUNK && stop.abort();
+        if (isWhole) {
+          // Ended in the moment before it was verified.
+          const session = new FaultyFiles(files);
+          await (await open(session)).add(fileOf(one));
+          const disk = new MemoryFiles();
+          store = await open(new FaultyFiles(disk, { at: session.nStep - 3, kind: "kill" })).catch(() => null);
+          await store.add(fileOf(one)).catch(() => {});
+          store = await open(disk);
+        } else {
+          await failure(store.add(slowFile(one), { signal: stop.signal, onProgress }));
+        }
+        expectEqual(
+          (await store.list()).map((entry) => entry.state),
+          ["staging"],
+          "begun",
+        );
+        // The other one is begun, too, and stopped; then what can be had without a file, is.
+        const second = new AbortController();
+        const other = new File([two], "tiny.gguf", { lastModified: date });
+        const late = slowed(other);
+        await failure(
+          store.add(late, { signal: second.signal, onProgress: ({ done }) => done >= 3 * CHUNK && second.abort() }),
+        );
+        for (const { id } of await store.list()) {
+          const found = await store.resume(id).catch(() => null);
+          expect(found === null || found.id === sha256(one) || found.id === sha256(two), `${what}: a mixture`);
+        }
+        expectEqual((await store.add(other)).id, sha256(two), what);
+      }
+    }
+  },
+);
+
 await report.run("C-2: cancel ends a transfer and forgets it; what is verified stays", async () => {
   const { store, ids, files } = await filled(1);
   const model = makeModel(64 * CHUNK, 5);
@@ -182,6 +260,23 @@ await report.run(
     expect(active === a.id || active === b.id, "one of them is active");
   },
 );
+
+await report.run("A6: what is whole is used, while a slower transfer of the same bytes goes on", async () => {
+  const store = await open();
+  const model = makeModel(12 * CHUNK);
+  const manifest = new Blob([jsonBytes(makeManifest({ "m.gguf": model }))]);
+  let quick;
+  const onProgress = ({ phase }) => {
+    if (phase === "download") quick ??= store.add(fileOf(model, "quick.gguf"));
+  };
+  const slow = store.add({ manifest, files: [slowFile(model, "m.gguf")] }, { onProgress });
+  while (quick === undefined) await new Promise((done) => setTimeout(done, 5));
+  const { id } = await quick;
+  expectEqual((await store.list()).map((entry) => entry.state).sort(), ["staging", "verified"], "both are there");
+  expectEqual((await store.file(id)).size, model.length, "the whole one");
+  expectEqual((await slow).id, id, "the slow one ends");
+  expectEqual((await store.list()).length, 1, "as the same");
+});
 
 await report.run("C-7: activation: the pointer names what is whole, and what was before stays at hand", async () => {
   const { store, ids } = await filled(3);

@@ -1,6 +1,7 @@
 // Signatures of minisign, as the artifact store checks them, and Ed25519 at its edges.
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,22 +25,27 @@ const RFC_8032 = [
   [
     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
     "",
-    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155" +
+      "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
   ],
   [
     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
     "72",
-    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da" +
+      "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
   ],
   [
     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
     "af82",
-    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac" +
+      "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
   ],
   [
     "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
-    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
-    "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
+    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a" +
+      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+    "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589" +
+      "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
   ],
 ];
 const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
@@ -60,6 +66,8 @@ const SMALL_ORDER = [
   "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
   "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ];
+
+const toNumber = (bytes) => bytes.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
 
 function littleEndian(number, size) {
   return Uint8Array.from({ length: size }, (_, i) => Number((number >> BigInt(8 * i)) & 255n));
@@ -85,7 +93,7 @@ await report.run("A5 C-5: Ed25519 has the signatures of RFC 8032, and no bit of 
 
 await report.run("A5: S beyond the order of the group is refused (no second form of a signature)", () => {
   const [key, message, signature] = RFC_8032[1].map(hex);
-  const s = signature.subarray(32).reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
+  const s = toNumber(signature.subarray(32));
   for (let k = 1n; s + k * ORDER < 2n ** 256n; ++k) {
     const other = signature.slice();
     other.set(littleEndian(s + k * ORDER, 32), 32);
@@ -101,6 +109,20 @@ await report.run("A5: keys and R of small order, and encodings that are not cano
       expect(!verifyEd25519(new Uint8Array([...point, ...s]), message, key), "R");
       expect(!verifyEd25519(new Uint8Array([...signature.subarray(0, 32), ...s]), message, point), "key");
     }
+  }
+});
+
+await report.run("A5: whoever has the key can not make a signature whose R is of small order", () => {
+  // R + k A = S B holds up to a multiple of 8 for S = k a: checkers that allow it disagree with others.
+  const seed = new Uint8Array(32).fill(1);
+  const a = createHash("sha512").update(seed).digest().subarray(0, 32);
+  a[0] &= 248;
+  a[31] = (a[31] & 127) | 64;
+  const message = new TextEncoder().encode("m");
+  for (const point of ["26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", SMALL_ORDER[1]].map(hex)) {
+    const hash = createHash("sha512").update(point).update(ours.raw).update(message).digest();
+    const s = (toNumber(hash) * toNumber(a)) % ORDER;
+    expect(!verifyEd25519(new Uint8Array([...point, ...littleEndian(s, 32)]), message, ours.raw), "R of small order");
   }
 });
 

@@ -54,6 +54,17 @@ await report.run("G-6: SHA-256 has the digests of FIPS 180-4, in one piece and i
   expectEqual(hash(pieces), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", "a million");
 });
 
+await report.run("A5: SHA-256: the Monte Carlo test of NIST (CAVS, first round)", () => {
+  const seed = Buffer.from("6d1e72ad03ddeb5de891e572e2396f8da015d899ef0e79503152d6010a3fe691", "hex");
+  let [a, b, c] = [seed, seed, seed];
+  for (let i = 0; i < 1000; ++i) {
+    const hash = createSha256();
+    for (const piece of [a, b, c]) hash.update(piece);
+    [a, b, c] = [b, c, Buffer.from(hash.hex(), "hex")];
+  }
+  expectEqual(c.toString("hex"), "e93c330ae5447738c8aa85d71a6c80f2a58381d05872d26bdd39f1fcd4f2b788", "digest");
+});
+
 await report.run("A2: a record that is torn or changed anywhere is seen", () => {
   const bytes = seal({ seq: 3, text: "\u00e4" });
   expectEqual(unseal(bytes), { seq: 3, text: "\u00e4" }, "a whole one");
@@ -224,6 +235,19 @@ await report.run(
     expectEqual(sha256(await bytesOf(await store.file(ids[1]))), ids[1], "usable");
   },
 );
+
+await report.run("A4: the same bytes from elsewhere take the place of what was damaged", async () => {
+  const { files, store, ids } = await filled(1, { size: 2 * CHUNK });
+  await flip(files, await dataOf(files, 2 * CHUNK), 5);
+  await failure(store.verify(ids[0]));
+  expectEqual((await store.add(fileOf(makeModel(2 * CHUNK, 1), "elsewhere.gguf"))).id, ids[0], "the same id");
+  expectEqual(
+    (await store.list()).map((entry) => entry.state),
+    ["verified"],
+    "one entry",
+  );
+  expectEqual((await files.list()).length, 5, "and its files alone");
+});
 
 await report.run("A4: damage that leaves no trace in the file's date is found on demand", async () => {
   const { files, store, ids } = await filled(1, { size: 2 * CHUNK });

@@ -274,4 +274,11 @@ await report.run(
   },
 );
 
+await report.run("C-4: an expected SHA-256 holds for a manifest, too", async () => {
+  const store = await open();
+  expectEqual((await failure(store.add(parts(), { sha256: "2".repeat(64) }))).code, "bad_hash", "another");
+  const { id } = await store.add(parts());
+  expectEqual((await store.add(parts(), { sha256: id })).id, id, "this one");
+});
+
 report.finish();

@@ -145,7 +145,7 @@ class RunTestsTest(unittest.TestCase):
                                       "tests/web/z_test.mjs": (0, "no closing line"),
                                       "tests/web/static_server.mjs": (0, "is no test")})
         self.assertEqual((outcome.n_passed, outcome.n_failed), (7, 2))
-        self.assertEqual([command[1] for command in commands],
+        self.assertEqual(sorted(command[1] for command in commands),
                          ["tests/node/lib_test.mjs", "tests/web/page_test.mjs", "tests/web/z_test.mjs"])
         self.assertIn("--modules", commands[0])
         self.assertIn("1 skip", outcome.note)

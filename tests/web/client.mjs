@@ -1,32 +1,15 @@
 // Runs in a page: calls of the JavaScript API whose results can be sent to the test.
 
 import { capabilities, createModel, loadTokenizer } from "/lib/lbm.mjs";
+import { GapWatch } from "./gap_watch.mjs";
 
-// The longest time for which this thread could not do anything else, while `work` was under way.
-export async function withLongestGap(work) {
-  let last = performance.now();
-  let gapMs = 0;
-  const channel = new MessageChannel();
-  let ended = false;
-  channel.port1.onmessage = () => {
-    const now = performance.now();
-    gapMs = Math.max(gapMs, now - last);
-    last = now;
-    if (!ended) setTimeout(() => channel.port2.postMessage(null), 1);
-  };
-  channel.port2.postMessage(null);
-  let longTaskMs = 0;
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) longTaskMs = Math.max(longTaskMs, entry.duration);
-  });
-  observer.observe({ entryTypes: ["longtask"] });
+// What `work` gives, and how long this thread could not do anything else while it was under way.
+async function withGaps(work) {
+  const watch = new GapWatch();
   try {
-    const value = await work();
-    return { ...value, gapMs, longTaskMs };
+    return { ...(await work()), gaps: watch.end() };
   } finally {
-    ended = true;
-    observer.disconnect();
-    channel.port1.close();
+    watch.end();
   }
 }
 
@@ -57,7 +40,7 @@ export async function answerAll({ source, load = {}, inputs }) {
   try {
     const answers = [];
     for (const [input, settings] of inputs) {
-      answers.push(await withLongestGap(() => collect(model.generate(input, settings))));
+      answers.push(await withGaps(() => collect(model.generate(input, settings))));
     }
     return plain({ loadMs, answers, diagnostics: await model.diagnostics(), capabilities: await capabilities() });
   } finally {

@@ -120,27 +120,13 @@ export class PageDriver {
     });
   }
 
-  // The longest time for which the page's thread did nothing else, and the longest task, during `work`.
-  async withLongestGap(work) {
-    await this.page.evaluate(() => {
-      const watch = { gapMs: 0, longTaskMs: 0, last: performance.now(), on: true };
-      window.testWatch = watch;
-      const look = () => {
-        const now = performance.now();
-        watch.gapMs = Math.max(watch.gapMs, now - watch.last);
-        watch.last = now;
-        if (watch.on) setTimeout(look, 1);
-      };
-      look();
-      new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) watch.longTaskMs = Math.max(watch.longTaskMs, entry.duration);
-      }).observe({ entryTypes: ["longtask"] });
+  // What `work` gives, and how long the page's thread could not do anything else meanwhile (gap_watch.mjs).
+  async withGaps(work) {
+    await this.page.evaluate(async () => {
+      const { GapWatch } = await import("/tests/web/gap_watch.mjs");
+      window.gapWatch = new GapWatch();
     });
     const value = await work();
-    const { gapMs, longTaskMs } = await this.page.evaluate(() => {
-      window.testWatch.on = false;
-      return window.testWatch;
-    });
-    return { value, gapMs, longTaskMs };
+    return { value, gaps: await this.page.evaluate(() => window.gapWatch.end()) };
   }
 }

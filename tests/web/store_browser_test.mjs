@@ -115,6 +115,18 @@ await withBrowser(async (browser) => {
       expectEqual((await run(page, "call", ["add", server.url("/m.gguf")])).code, "unsigned", "policy");
     },
   );
+  await report.run(
+    "A6: persistence is asked for when something is added; addresses are those of the page",
+    async () => {
+      await page.evaluate(() => {
+        const { storage } = navigator;
+        storage.persist = async () => ((globalThis.nPersist = (globalThis.nPersist ?? 0) + 1), false);
+      });
+      const { value, message } = await run(page, "call", ["add", "m.json"]);
+      expectEqual(value?.id, sha256(model), message ?? "id");
+      expectEqual(await page.evaluate(() => globalThis.nPersist), 1, "asked");
+    },
+  );
   await report.run("C-3: it is there after a reload, and is not asked for again", async () => {
     server.clearLog();
     await page.reload();

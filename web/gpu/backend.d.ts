@@ -99,8 +99,11 @@ export interface GpuBackendOptions {
   kv?: "f16" | "f32";
   onProgress?(progress: { phase: "gpu" | "compile"; done: number; total: number }): void;
   signal?: AbortSignal;
-  /** false leaves a variant that the device has; `subgroups: true` takes them on a software adapter, too. */
-  variants?: { f16?: boolean; subgroups?: boolean };
+  /**
+   * false leaves a variant that the device has; `subgroups: true` takes them on a software adapter, too;
+   * `packedDot: true` makes the products of single tokens with 8-bit activations, as the core does.
+   */
+  variants?: { f16?: boolean; subgroups?: boolean; packedDot?: boolean };
 }
 
 export interface Candidates {
@@ -113,7 +116,7 @@ export interface GpuBackend {
   readonly info: Partial<AdapterSummary> & {
     /** Most candidates of evaluate(); beyond that it gives all logits. */
     topK: number;
-    variant: { nCtx: number; nBatch: number; kv: string; half: boolean; subgroups: boolean };
+    variant: { nCtx: number; nBatch: number; kv: string; half: boolean; subgroups: boolean; packedDot: boolean };
   };
   /** Bytes on the GPU: weights, cache and work buffers. */
   readonly bytes: number;

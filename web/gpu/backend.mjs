@@ -18,13 +18,15 @@ export { GpuDeviceError, GpuNumericError, GpuUnsupportedError };
 const BATCH = 128; // tokens of one submit
 const CACHES = ["f16", "f32"];
 
-// `subgroups` and `f16` of the options say false to leave them, default is what the device has.
+// `subgroups` and `f16` of the options say false to leave them, default is what the device has. Packed
+// dot products are taken on demand: they round activations, and cost a dispatch before each product.
 function variantsOf(device, summary, wanted = {}) {
   return {
     half: device.features.has("shader-f16") && wanted.f16 !== false,
     // Software adapters run subgroup operations several times slower than without.
     subgroups: device.features.has("subgroups") && Boolean(summary.subgroups) &&
       (wanted.subgroups ?? !summary.software),
+    packedDot: Boolean(summary.packedDot) && wanted.packedDot === true,
   };
 }
 

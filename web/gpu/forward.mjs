@@ -38,6 +38,7 @@ export class Forward {
   async evaluate(tokens, nPast, topK, signal) {
     this.#check(tokens, nPast);
     this.nPast = nPast; // what stood behind it goes, whatever happens
+    await this.#prepare(tokens.length, nPast, topK);
     for (let done = 0; done < tokens.length;) {
       signal?.throwIfAborted();
       const n = Math.min(this.#options.nBatch, tokens.length - done);
@@ -50,6 +51,14 @@ export class Forward {
     const result = await this.#result(topK);
     this.nPast = nPast + tokens.length;
     return result;
+  }
+
+  // What this evaluation needs beyond the usual: candidates, a long context.
+  async #prepare(nToken, nPast, topK) {
+    if (topK) await this.#plan.prepare("top");
+    const nLast = (nToken - 1) % this.#options.nBatch + 1; // of the last batch; the others are whole
+    const inChunks = [nLast, this.#options.nBatch].some((n) => chunksOf(n, nPast + nToken).nChunk > 1);
+    if (inChunks) await this.#plan.prepare("chunks");
   }
 
   #check(tokens, nPast) {

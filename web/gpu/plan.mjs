@@ -4,13 +4,13 @@
 // for several (matrix times tile, norms and gates on their own). Every step has its pipeline, its bind
 // group and its constants ready; an evaluation only writes `batch`, tokens and angles, and replays.
 
-import { WEIGHT_STORAGE, paddedColumns } from "./blocks.mjs";
+import { BLOCK_TYPES, WEIGHT_STORAGE, paddedColumns } from "./blocks.mjs";
 import { MAX_CHUNKS } from "./chunks.mjs";
 import { NONE, packOp } from "./wgsl.mjs";
 import { attentionShader, headsShader, joinShader } from "./wgsl_attention.mjs";
 import { TILE, matmulShader } from "./wgsl_matmul.mjs";
 import { matvecOutputs, matvecShader } from "./wgsl_matvec.mjs";
-import { embedShader, gatedShader, normShader } from "./wgsl_rows.mjs";
+import { embedShader, gatedShader, normShader, quantizeShader } from "./wgsl_rows.mjs";
 import { TOP_INPUT, TOP_K, routeShader, topShader } from "./wgsl_select.mjs";
 
 export const USAGE = { STORAGE: 0x80, UNIFORM: 0x40, COPY_SRC: 0x04, COPY_DST: 0x08, MAP_READ: 0x01 };
@@ -25,14 +25,16 @@ export class Plan {
   prefill = [];
   head = []; // of the last token, behind either
   top = []; // behind `head`, for candidates
-  shaders = new Map(); // by text: what pipelines.mjs compiles
   workBytes = 0;
   #device;
+  #pipelines;
+  #ready = new Map(); // by group: a promise
+  #quantized = new Map(); // by list: the row whose integers stand in `packed`
   #d;
   #model;
   #options;
 
-  // `options`: { nCtx, nBatch, kv, half, subgroups }.
+  // `options`: { nCtx, nBatch, kv, half, subgroups, packedDot }.
   constructor(device, description, model, options) {
     this.#device = device;
     this.#d = description;
@@ -86,6 +88,9 @@ export class Plan {
       this.#buffer("expert_weights", nBatch * nUsed);
     }
     this.#buffer("logits", padded(d.n_vocab), USAGE.COPY_SRC);
+    const widest = Math.max(this.stride.x, this.stride.q, this.stride.act);
+    this.#buffer("packed", widest / 4);
+    this.#buffer("packed scales", Math.ceil(widest / 32));
     d.layers.forEach((layer, i) => {
       const floats = nCtx * layer.n_head_kv * nQuad * (kv === "f32" ? 4 : 2);
       this.#buffer(`keys ${i}`, floats);
@@ -96,12 +101,12 @@ export class Plan {
 
   // ---- steps -------------------------------------------------------------------------------------
 
-  // `storage` names buffers, or is one; `grid(batch)` the workgroups; `when(batch)`: default always.
-  #step(list, shader, values, storage, grid, when = () => true) {
-    const known = this.shaders.get(shader.text) ?? shader;
-    this.shaders.set(shader.text, known);
+  // `storage` names buffers, or is one; `grid(batch)` the workgroups; `when(batch)`: default always. Steps of
+  // a `group` other than "main" are compiled when they are first needed.
+  #step(list, shader, values, storage, grid, { when = () => true, group = "main" } = {}) {
     const buffers = storage.map((b) => (typeof b === "string" ? this.buffers[b] : b));
-    list.push({ shader: known, constants: packOp(shader.op, values), buffers, grid, when });
+    if (!shader.reads) this.#quantized.delete(list);
+    list.push({ shader, constants: packOp(shader.op, values), buffers, grid, when, group });
   }
 
   #weights(part, nCol, type) {
@@ -113,36 +118,51 @@ export class Plan {
   }
 
   // y = W x for one token, with everything that matvecShader() fuses.
-  #matvec(list, matrix, { mode, x, y, xStride, yStride, first = 0, nSlot = () => 1, extra = [], ...more }) {
-    const { subgroups } = this.#options;
+  #matvec(list, matrix, { mode = "plain", x, y, xStride, yStride, first = 0, nSlot = () => 1, extra = [], ...more }) {
+    const { subgroups, packedDot } = this.#options;
     const norm = more.norm ?? NONE;
+    const packed = packedDot && BLOCK_TYPES[matrix.type].quantized && !mode.startsWith("expert") &&
+      list !== this.prefill;
+    if (packed) this.#quantize(list, x, xStride, matrix.nCol, norm, more.last);
     const shader = matvecShader({
-      type: matrix.type, mode, subgroups, normed: norm !== NONE, activation: this.#d.activation,
+      type: matrix.type, mode, subgroups, normed: norm !== NONE && !packed, activation: this.#d.activation, packed,
     });
+    // What was quantized stays so while products are all that follows.
+    shader.reads = packed;
     for (const part of matrix.parts) {
       const { values, storage } = this.#weights(part, matrix.nCol, matrix.type);
       const nRow = more.nRow ?? part.nRow;
       const groups = Math.ceil(nRow / matvecOutputs(mode, subgroups));
       this.#step(list, shader, {
-        ...values, n_row: nRow, x_stride: xStride / 4, y_stride: yStride, y_first: first + part.row,
+        ...values, n_row: nRow, x_stride: packed ? 0 : xStride / 4, y_stride: yStride, y_first: first + part.row,
         // Biases are those of the whole matrix; a place is in vec4, and parts begin at a multiple of 8.
         bias: shifted(more.bias, part.row), bias_up: shifted(more.biasUp, part.row), norm,
         eps: this.#d.norm_eps, n_col: matrix.nCol, scale: more.scale ?? 1, cap: more.cap ?? 0,
-        n_used: this.#d.experts?.n_used ?? 1,
-      }, [...storage, "vectors", x, y, ...extra],
+        add: more.add ? 1 : 0, last: more.last && !packed ? 1 : 0, n_used: this.#d.experts?.n_used ?? 1,
+      }, [...storage, "vectors", ...(packed ? ["packed", "packed scales"] : [x]), y, ...extra],
       (batch) => [Math.min(groups, MAX_GROUPS), Math.ceil(groups / MAX_GROUPS), nSlot(batch)]);
     }
   }
 
+  // One row as integers, unless they are there already (queries, keys and values read the same ones).
+  #quantize(list, x, xStride, nCol, norm, last) {
+    const row = `${x} ${norm}`;
+    if (this.#quantized.get(list) === row) return;
+    this.#step(list, quantizeShader({ normed: norm !== NONE }), {
+      n_col: nCol, x_stride: xStride, last: last ? 1 : 0, norm, eps: this.#d.norm_eps,
+    }, ["vectors", x, "packed", "packed scales"], () => [1, 1, 1]);
+    this.#quantized.set(list, row);
+  }
+
   // The same for a batch. `pieces` of a part: [first row of the buffer, rows, first output].
-  #matmul(matrix, { mode, x, y, xStride, yStride, first = 0, bias, scale = 1, pieces }) {
-    const shader = matmulShader({ type: matrix.type, mode, half: this.#options.half });
+  #matmul(matrix, { x, y, xStride, yStride, first = 0, bias, scale = 1, add = false, pieces }) {
+    const shader = matmulShader({ type: matrix.type, half: this.#options.half });
     for (const part of matrix.parts) {
       for (const [from, nRow, to] of pieces?.(part) ?? [[0, part.nRow, part.row]]) {
         const { values, storage } = this.#weights(part, matrix.nCol, matrix.type);
         this.#step(this.prefill, shader, {
           ...values, w_first: from, n_row: nRow, x_stride: xStride / 4, y_stride: yStride, y_first: first + to,
-          bias: shifted(bias, to), scale,
+          bias: shifted(bias, to), scale, add: add ? 1 : 0,
         }, [...storage, "vectors", x, y],
         ({ nToken }) => [Math.ceil(nRow / TILE), Math.ceil(nToken / TILE), 1]);
       }
@@ -176,7 +196,7 @@ export class Plan {
   }
 
   #planLayer(layer) {
-    const qkv = { mode: "store", y: "qkv", xStride: this.stride.x, yStride: this.stride.qkv };
+    const qkv = { y: "qkv", xStride: this.stride.x, yStride: this.stride.qkv };
     const input = this.#normed(layer.attnNorm);
     for (const { matrix, first } of layer.qkv) {
       this.#matvec(this.decode, matrix, { ...qkv, x: "x", first, norm: layer.attnNorm });
@@ -213,21 +233,23 @@ export class Plan {
       }, ["vectors", "qkv", "angles", "q", ...cache],
       ({ nToken }) => [d.n_head + 2 * layer.n_head_kv, nToken, 1]);
       this.#step(list, attentionShader({ kv }), attention, ["q", ...cache, "attended"],
-        ({ nToken }) => [d.n_head, nToken, 1], ({ nChunk }) => nChunk === 1);
+        ({ nToken }) => [d.n_head, nToken, 1], { when: ({ nChunk }) => nChunk === 1 });
     }
+    const inChunks = { when: ({ nChunk }) => nChunk > 1, group: "chunks" };
     this.#step(this.decode, attentionShader({ kv, partial: true }), attention, ["q", ...cache, "partials"],
-      ({ nChunk }) => [d.n_head, 1, nChunk], ({ nChunk }) => nChunk > 1);
+      ({ nChunk }) => [d.n_head, 1, nChunk], inChunks);
     this.#step(this.decode, joinShader(), { n_head: d.n_head, head_dim: d.head_dim }, ["partials", "attended"],
-      () => [d.n_head, 1, 1], ({ nChunk }) => nChunk > 1);
+      () => [d.n_head, 1, 1], inChunks);
   }
 
   // x += scale * W input, through a norm where the family has one there.
   #addToX(matrix, input, xStride, bias, postNorm) {
     const scale = this.#d.residual_scale;
     const direct = postNorm === NONE;
-    const to = { mode: direct ? "add" : "store", x: input, y: direct ? "x" : "delta", xStride, yStride: this.stride.x };
-    this.#matvec(this.decode, matrix, { ...to, bias, scale });
-    this.#matmul(matrix, { ...to, bias, scale });
+    const to = direct ? { y: "x", add: true, scale } : { y: "delta" };
+    for (const multiply of [(step) => this.#matvec(this.decode, matrix, step), (step) => this.#matmul(matrix, step)]) {
+      multiply({ ...to, x: input, xStride, yStride: this.stride.x, bias });
+    }
     if (direct) return;
     for (const list of [this.decode, this.prefill]) this.#norm(list, postNorm, { x: "delta", y: "x", add: true, scale });
   }
@@ -235,7 +257,7 @@ export class Plan {
   #planDense(layer) {
     const { gated, apart, biasGate, biasUp } = layer.dense;
     const d = this.#d;
-    const rows = { mode: "store", y: "gate", xStride: this.stride.x, yStride: this.stride.gate };
+    const rows = { y: "gate", xStride: this.stride.x, yStride: this.stride.gate };
     const input = this.#normed(layer.ffnNorm);
     const separate = [this.prefill];
     if (gated) {
@@ -264,12 +286,11 @@ export class Plan {
     const { router, routerBias, selectionBias, gated, down } = layer.moe;
     const d = this.#d;
     const { n_expert: nExpert, n_used: nUsed, n_ff: nFf } = d.experts;
-    const scores = { mode: "store", y: "scores", xStride: this.stride.x, yStride: this.stride.scores };
-    let input = this.#normed(layer.ffnNorm);
+    const scores = { y: "scores", xStride: this.stride.x, yStride: this.stride.scores };
+    const input = this.#normed(layer.ffnNorm);
     this.#matmul(router, { ...scores, x: input });
     if (input === "normed") this.#norm(this.decode, layer.ffnNorm, { x: "x", y: "normed" });
     this.#matvec(this.decode, router, { ...scores, x: input });
-    const direct = layer.ffnPostNorm === NONE;
     for (const list of [this.decode, this.prefill]) {
       this.#step(list, routeShader({ gating: d.experts.gating }), {
         n_expert: nExpert, n_used: nUsed, x_stride: this.stride.scores, bias: routerBias, selection: selectionBias,
@@ -279,10 +300,9 @@ export class Plan {
         mode: "expert_gated", x: input, y: "act", xStride: this.stride.x, yStride: this.stride.act, nRow: nFf,
         nSlot: ({ nToken }) => nToken * nUsed, extra: ["experts"],
       });
-      if (!direct) throw new Error("experts with a norm behind them");
       this.#matvec(list, down, {
         mode: "expert_down", x: "act", y: "x", xStride: this.stride.act, yStride: this.stride.x, nRow: d.n_embd,
-        nSlot: ({ nToken }) => nToken, extra: ["experts", "expert_weights"], scale: d.residual_scale,
+        nSlot: ({ nToken }) => nToken, extra: ["experts", "expert_weights"], scale: d.residual_scale, add: true,
       });
     }
   }
@@ -290,7 +310,7 @@ export class Plan {
   #planHead() {
     const d = this.#d;
     this.#matvec(this.head, this.#model.output, {
-      mode: "head", x: "x", y: "logits", xStride: this.stride.x, yStride: 0, norm: this.#model.outputNorm,
+      last: true, x: "x", y: "logits", xStride: this.stride.x, yStride: 0, norm: this.#model.outputNorm,
       bias: this.#model.outputBias, scale: d.logit_scale, cap: d.logit_soft_cap,
     });
   }
@@ -303,7 +323,7 @@ export class Plan {
       const groups = Math.ceil(n / TOP_INPUT);
       const output = [`top ${pass}`, `top ids ${pass}`];
       for (const name of output) this.#buffer(name, groups * TOP_K, USAGE.COPY_SRC);
-      this.#step(this.top, topShader({ first: pass === 0 }), { n }, [...input, ...output], () => [groups, 1, 1]);
+      this.#step(this.top, topShader({ first: pass === 0 }), { n }, [...input, ...output], () => [groups, 1, 1], { group: "top" });
       input = output;
       n = groups * TOP_K;
       if (groups === 1) break;
@@ -317,31 +337,46 @@ export class Plan {
     this.batch?.destroy();
   }
 
-  // Makes pipelines and bind groups.
+  // Uploads the constants of all steps, and makes ready what every evaluation needs.
   async compile(pipelines) {
-    await pipelines.compile([...this.shaders.values()]);
     const device = this.#device;
     const { steps } = this;
+    this.#pipelines = pipelines;
     this.batch = device.createBuffer({ label: "batch", size: 16, usage: USAGE.UNIFORM | USAGE.COPY_DST });
     this.uniforms = device.createBuffer({
       label: "constants", size: steps.length * OP_STRIDE, usage: USAGE.UNIFORM | USAGE.COPY_DST,
     });
     const constants = new Uint8Array(steps.length * OP_STRIDE);
     steps.forEach((step, i) => {
-      constants.set(step.constants, i * OP_STRIDE);
-      const { pipeline, layout } = pipelines.get(step.shader);
+      step.offset = i * OP_STRIDE;
+      constants.set(step.constants, step.offset);
+    });
+    device.queue.writeBuffer(this.uniforms, 0, constants);
+    await this.prepare("main");
+  }
+
+  // Makes the pipelines and bind groups of a group of steps, once.
+  prepare(group) {
+    if (!this.#ready.has(group)) this.#ready.set(group, this.#prepare(this.steps.filter((step) => step.group === group)));
+    return this.#ready.get(group);
+  }
+
+  async #prepare(steps) {
+    const shaders = new Map(steps.map(({ shader }) => [shader.text, shader]));
+    await this.#pipelines.compile([...shaders.values()]);
+    for (const step of steps) {
+      const { pipeline, layout } = this.#pipelines.get(step.shader);
       step.pipeline = pipeline;
-      step.bindGroup = device.createBindGroup({
+      step.bindGroup = this.#device.createBindGroup({
         label: step.shader.label,
         layout,
         entries: [
           { binding: 0, resource: { buffer: this.batch } },
-          { binding: 1, resource: { buffer: this.uniforms, offset: i * OP_STRIDE, size: step.constants.length } },
+          { binding: 1, resource: { buffer: this.uniforms, offset: step.offset, size: step.constants.length } },
           ...step.buffers.map((buffer, b) => ({ binding: b + 2, resource: { buffer } })),
         ],
       });
-    });
-    device.queue.writeBuffer(this.uniforms, 0, constants);
+    }
   }
 }
 

@@ -19,10 +19,11 @@ const OP = [
   ["y_first", "u32"],
   ["bias", "u32"], // place in `vectors`, or NONE
   ["scale", "f32"],
+  ["add", "u32"],
 ];
 
-// `mode`: store, y = W x + bias; add, y += scale (W x + bias).
-export function matmulShader({ type, mode, half = false }) {
+// y = scale (W x + bias), added to y where op.add is 1.
+export function matmulShader({ type, half = false }) {
   const element = half ? "vec4<f16>" : "vec4<f32>";
   const code = /* wgsl */ `
 const NONE = 0xffffffffu;
@@ -81,13 +82,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       var v = acc[j][i];
       if (op.bias != NONE) { v += vector_at(op.bias, row); }
       let at = token * op.y_stride + op.y_first + row;
-      ${mode === "add" ? "y[at] += op.scale * v;" : "y[at] = v;"}
+      v *= op.scale;
+      if (op.add != 0u) { v += y[at]; }
+      y[at] = v;
     }
   }
 }
 `;
   return composeShader({
-    label: `matmul ${type} ${mode}${half ? " f16" : ""}`,
+    label: `matmul ${type}${half ? " f16" : ""}`,
     enables: half ? ["f16"] : [],
     op: OP,
     storage: [...WEIGHT_STORAGE, VECTORS, ["x", "array<vec4<f32>>", false], ["y", "array<f32>", true]],

@@ -5,11 +5,13 @@
 // that it reads its activations once, and neighbouring lanes read neighbouring words. Partial sums meet
 // in workgroup memory, or by subgroup operations where the adapter has them.
 //
+// With `packed` x is rows of 8-bit integers with a scale for each 32 (quantizeShader()), as the core has
+// them (R3 of docs/numerics.md), and products are packed 4 x 8-bit dot products.
+//
 // Fused around the product: RMSNorm of x before it (every workgroup sees all of x anyway: the sum of
 // squares costs no pass of its own), and one of these behind it:
-//   store         y = W x + bias
-//   add           y += scale (W x + bias), the residual
-//   head          logits: y = cap(scale (W x + bias)), of the last token of the batch
+//   plain         y = cap(scale (W x + bias)), added to y where op.add is 1 (the residual); op.last is 1
+//                 for the last token of the batch (logits)
 //   gated         y = act(gate x + bias) * (up x + bias); W holds the rows of gate, then those of up
 //   expert_gated  the same for the experts of a token (z is the slot: token * n_used + rank), W holds
 //                 gate and up of each expert in turn
@@ -32,6 +34,8 @@ const OP = [
   ["n_col", "u32"],
   ["scale", "f32"],
   ["cap", "f32"],
+  ["add", "u32"],
+  ["last", "u32"],
   ["n_used", "u32"],
 ];
 
@@ -103,22 +107,19 @@ const GATED_END = /* wgsl */ `
     y[z * op.y_stride + op.y_first + first + lane] = activation(gate) * up;
   }
 `;
-const PLAIN_END = (store) => /* wgsl */ `
+const PLAIN_END = /* wgsl */ `
   if (lane < 4u && first + lane < op.n_row) {
     var v = value[lane];
     if (op.bias != NONE) { v += vector_at(op.bias, first + lane); }
+    v = soft_cap(v * op.scale, op.cap);
     let at = z * op.y_stride + op.y_first + first + lane;
-    ${store}
+    if (op.add != 0u) { v += y[at]; }
+    y[at] = v;
   }
 `;
 
 const MODES = {
-  store: { outputs: 4, rows: rowsOf(""), x: "z", end: PLAIN_END("y[at] = v;") },
-  add: { outputs: 4, rows: rowsOf(""), x: "z", end: PLAIN_END("y[at] += op.scale * v;") },
-  head: {
-    outputs: 4, rows: rowsOf(""), x: "batch.n_token - 1u",
-    end: PLAIN_END("y[at] = soft_cap(v * op.scale, op.cap);"), before: SOFT_CAP,
-  },
+  plain: { outputs: 4, rows: rowsOf(""), x: "z + op.last * (batch.n_token - 1u)", end: PLAIN_END },
   gated: { outputs: 2, rows: pairRowsOf(""), x: "z", end: GATED_END },
   expert_gated: {
     outputs: 2, rows: pairRowsOf("base + "), x: "z / op.n_used", end: GATED_END,
@@ -126,7 +127,7 @@ const MODES = {
     storage: [["experts", "array<u32>", false]],
   },
   expert_down: {
-    outputs: 4, rows: rowsOf("base + "), end: PLAIN_END("y[at] += op.scale * v;"),
+    outputs: 4, rows: rowsOf("base + "), end: PLAIN_END,
     storage: [["experts", "array<u32>", false], ["expert_weights", "array<f32>", false]],
     ranks: true,
   },
@@ -149,10 +150,30 @@ function columnLoop({ rows, normed, weight }) {
     }`;
 }
 
-export function matvecShader({ type, mode, activation = "silu", normed = false, subgroups = false }) {
+// The same with packed activations. Their sum is that of a unit, for the minimum of the type.
+const packedLoop = ({ rows }) => `
+    for (var u = lane; u < op.n_unit; u += LANES) {
+      let a = x[x_first + u];
+      let sum = dot4I8Packed(a.x, 0x01010101u) + dot4I8Packed(a.y, 0x01010101u);
+      acc += x_scales[(x_first + u) / 4u] *
+             vec4<f32>(${rows.map((_, i) => `packed_product(row${i}, u, a, sum)`).join(", ")});
+    }`;
+const PACKED_PRODUCT = /* wgsl */ `
+fn packed_product(row: u32, u: u32, a: vec2<u32>, sum: i32) -> f32 {
+  let unit = unit_at(row, u);
+  return unit.d * f32(dot4I8Packed(unit.q.x, a.x) + dot4I8Packed(unit.q.y, a.y)) + unit.m * f32(sum);
+}
+`;
+const PLAIN_X = [["x", "array<vec4<f32>>", false]];
+const PACKED_X = [["x", "array<vec2<u32>>", false], ["x_scales", "array<f32>", false]];
+
+// `packed`: of quantized types, plain and gated, and not with `normed`.
+export function matvecShader({
+  type, mode, activation = "silu", normed = false, subgroups = false, packed = false,
+}) {
   const spec = MODES[mode];
   const rowNames = spec.rows.map((row, i) => `let row${i} = ${row};`).join("\n    ");
-  const loop = (weight) => columnLoop({ rows: spec.rows, normed, weight });
+  const loop = (weight) => (packed ? packedLoop(spec) : columnLoop({ rows: spec.rows, normed, weight }));
   const body = spec.ranks
     ? `for (var rank = 0u; rank < op.n_used; rank++) {
     let slot = z * op.n_used + rank;
@@ -173,8 +194,8 @@ export function matvecShader({ type, mode, activation = "silu", normed = false, 
   const code = /* wgsl */ `
 const LANES = ${lanes}u;
 const NONE = 0xffffffffu;
-${BLOCK_TYPES[type].code}
-${VECTOR_AT}${ACTIVATIONS[activation]}${spec.before ?? ""}${subgroups ? REDUCE_SUBGROUPS : REDUCE}
+${BLOCK_TYPES[type].code}${packed ? PACKED_PRODUCT : ""}
+${VECTOR_AT}${ACTIVATIONS[activation]}${SOFT_CAP}${subgroups ? REDUCE_SUBGROUPS : REDUCE}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) n_group: vec3<u32>,
         @builtin(local_invocation_index) thread: u32${builtins}) {
@@ -191,11 +212,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) n_grou
 }
 `;
   return composeShader({
-    label: `matvec ${type} ${mode}${normed ? " normed" : ""}${subgroups ? " subgroups" : ""}`,
+    label: `matvec ${type} ${mode}${normed ? " normed" : ""}${packed ? " packed" : ""}${subgroups ? " subgroups" : ""}`,
     enables: subgroups ? ["subgroups"] : [],
     op: OP,
     storage: [
-      ...WEIGHT_STORAGE, VECTORS, ["x", "array<vec4<f32>>", false], ["y", "array<f32>", true], ...(spec.storage ?? []),
+      ...WEIGHT_STORAGE, VECTORS, ...(packed ? PACKED_X : PLAIN_X), ["y", "array<f32>", true], ...(spec.storage ?? []),
     ],
     code,
   });

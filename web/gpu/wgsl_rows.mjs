@@ -59,6 +59,41 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 `,
 });
 
+// A row as 8-bit integers with a scale for each 32 (R3 of docs/numerics.md), through its norm where
+// `normed`. For matvecShader({ packed }). op.last is 1 for the last token of the batch; y has one row.
+export const quantizeShader = ({ normed }) => composeShader({
+  label: normed ? "norm quantize" : "quantize",
+  op: [["n_col", "u32"], ["x_stride", "u32"], ["last", "u32"], ["norm", "u32"], ["eps", "f32"]],
+  storage: [VECTORS, ["x", "array<f32>", false], ["y", "array<u32>", true], ["y_scales", "array<f32>", true]],
+  code: /* wgsl */ `
+${VECTOR_AT}${SUM_64}
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  let start = op.last * (batch.n_token - 1u) * op.x_stride;
+  ${normed ? `var square = 0.0;
+  for (var i = thread; i < op.n_col; i += 64u) { square += x[start + i] * x[start + i]; }
+  let r = 1.0 / sqrt(sum_all(thread, square) / f32(op.n_col) + op.eps);` : ""}
+  for (var block = thread; block < op.n_col / 32u; block += 64u) {
+    var values: array<f32, 32>;
+    var most = 0.0;
+    for (var i = 0u; i < 32u; i++) {
+      values[i] = x[start + 32u * block + i]${normed ? " * r * vector_at(op.norm, 32u * block + i)" : ""};
+      most = max(most, abs(values[i]));
+    }
+    let inverse = select(0.0, 127.0 / most, most >= 0x1p-100);
+    for (var word = 0u; word < 8u; word++) {
+      var packed = 0u;
+      for (var i = 0u; i < 4u; i++) {
+        packed |= (bitcast<u32>(i32(round(values[4u * word + i] * inverse))) & 255u) << (8u * i);
+      }
+      y[8u * block + word] = packed;
+    }
+    y_scales[block] = most / 127.0;
+  }
+}
+`,
+});
+
 // y = act(gate + bias) * (up + bias), where gate and up are halves of the same row.
 export const gatedShader = ({ activation }) => composeShader({
   label: `gated ${activation}`,

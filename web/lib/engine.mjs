@@ -112,12 +112,11 @@ export class Engine {
       facts = await this.#fill(reread, this.#loadOptions(options, gpu), context);
     } catch (error) {
       gpu?.destroy();
-      if (!this.failed && this.#module.diagnostics().model === null) this.#facts = null;
+      if (!this.failed && this.#module.diagnostics().model === null) this.#forget();
       throw error;
     }
-    this.#gpu?.destroy();
+    this.#forget();
     this.#gpu = gpu;
-    this.#lost = null;
     this.#loaded = gpu === null ? null : { source: reread, options };
     gpu?.lost.then((why) => this.#loseGpu(gpu, why));
     this.#facts = { ...facts, backend: gpu === null ? "wasm" : "webgpu", gpu: gpu?.info ?? null, reasons };
@@ -125,6 +124,14 @@ export class Engine {
     this.#emit({ type: "load", us, bytes: reread.size, backend: this.#facts.backend, reasons });
     this.#emit({ type: "memory", ...this.memory() });
     return this.info();
+  }
+
+  #forget() {
+    this.#gpu?.destroy();
+    this.#gpu = null;
+    this.#lost = null;
+    this.#loaded = null;
+    this.#facts = null;
   }
 
   // A file is hashed, unless its hash is known or only its tokenizer is wanted; what is evaluated elsewhere
@@ -354,9 +361,7 @@ export class Engine {
   // Gives everything back; nothing can be asked then.
   async free() {
     this.#failure ??= new LbmError("the model was given back by free()", 0, "freed");
-    this.#gpu?.destroy();
-    this.#gpu = null;
-    this.#facts = null;
+    this.#forget();
     await this.#pool?.stop();
     this.#module = null;
   }

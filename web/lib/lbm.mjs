@@ -121,6 +121,9 @@ class Answer {
   throw(error) {
     return this.#tokens.throw(error);
   }
+  async [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
+    await this.return();
+  }
 }
 
 class Model {

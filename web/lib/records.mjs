@@ -85,8 +85,7 @@ const HEAD_KEYS = [
   "type", "version", "abi_version", "kernels", "kernel_hash", "model_hash", "tokenizer_hash", "config_hash",
   "governance", "governance_hash", "backend", "numerics", "input", "input_hash", "seed", "sampling"];
 
-// Sentences about what does not fit together; none for a record that is as it was written. What the text
-// of the input was can be left out of a record that is passed on: then that alone is not checked.
+// Sentences about what does not fit together; none for a record that is as it was written.
 export function checkRecord(record) {
   const problems = [];
   const { proof, ...body } = record;

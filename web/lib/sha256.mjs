@@ -11,12 +11,12 @@ function primes(n) {
   return found;
 }
 const fraction = (x) => Math.floor((x - Math.floor(x)) * 2 ** 32);
-const ROUND_CONSTANTS = Uint32Array.from(primes(N_ROUND), (p) => fraction(Math.cbrt(p)));
-const START = Uint32Array.from(primes(8), (p) => fraction(Math.sqrt(p)));
+const ROUND_CONSTANTS = Int32Array.from(primes(N_ROUND), (p) => fraction(Math.cbrt(p)));
+const START = Int32Array.from(primes(8), (p) => fraction(Math.sqrt(p)));
 
 export class Sha256 {
   #state = START.slice();
-  #schedule = new Uint32Array(N_ROUND);
+  #schedule = new Int32Array(N_ROUND);
   #rest = new Uint8Array(BLOCK);
   #nRest = 0;
   #nByte = 0;
@@ -47,7 +47,7 @@ export class Sha256 {
     view.setUint32(padded.length - 8, Math.floor(nBit / 2 ** 32));
     view.setUint32(padded.length - 4, nBit >>> 0);
     for (let at = 0; at < padded.length; at += BLOCK) this.#block(padded, at);
-    return Array.from(this.#state, (word) => word.toString(16).padStart(8, "0")).join("");
+    return Array.from(this.#state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
   }
 
   #block(bytes, at) {
@@ -62,7 +62,15 @@ export class Sha256 {
       const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
       w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    let [a, b, c, d, e, f, g, h] = this.#state;
+    const state = this.#state;
+    let a = state[0];
+    let b = state[1];
+    let c = state[2];
+    let d = state[3];
+    let e = state[4];
+    let f = state[5];
+    let g = state[6];
+    let h = state[7];
     for (let i = 0; i < N_ROUND; ++i) {
       const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
       const t1 = (h + s1 + ((e & f) ^ (~e & g)) + ROUND_CONSTANTS[i] + w[i]) | 0;
@@ -77,7 +85,14 @@ export class Sha256 {
       b = a;
       a = (t1 + t2) | 0;
     }
-    [a, b, c, d, e, f, g, h].forEach((value, i) => (this.#state[i] += value));
+    state[0] += a;
+    state[1] += b;
+    state[2] += c;
+    state[3] += d;
+    state[4] += e;
+    state[5] += f;
+    state[6] += g;
+    state[7] += h;
   }
 }
 

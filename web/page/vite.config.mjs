@@ -11,6 +11,11 @@ export default defineConfig({
   publicDir: false,
   plugins: [shellPlugin()],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  // Named here, since the scan for them takes JSX for that of React.
+  optimizeDeps: {
+    noDiscovery: true,
+    include: ["markdown-it", "preact", "preact/hooks", "preact/jsx-runtime", "preact/jsx-dev-runtime"],
+  },
   server: { host: "127.0.0.1", headers: ISOLATION, fs: { allow: ["../.."] } },
   build: {
     outDir: "../../build/web",

@@ -5,6 +5,7 @@ import { Catalog, rollbackTarget } from "./catalog.mjs";
 import { describe, findEntry } from "./entries.mjs";
 import { StoreError, asStoreError } from "./errors.mjs";
 import { Intake } from "./intake.mjs";
+import { MAX_CHUNK_IN_MEMORY, MIN_CHUNK_BYTES } from "./manifest.mjs";
 import { createProgress } from "./progress.mjs";
 import { isDigest } from "./strict_json.mjs";
 import { checkBytes, readDigests } from "./transfer.mjs";
@@ -25,7 +26,7 @@ export class ArtifactStore {
 
   constructor(files, options = {}) {
     const { keys, http, ...rest } = { ...DEFAULTS, ...options };
-    checkPolicy(rest.policy);
+    checkOptions(rest);
     this.#files = files;
     this.#options = rest;
     this.#catalog = new Catalog(files, rest.now);
@@ -82,7 +83,7 @@ export class ArtifactStore {
   async add(source, options = {}) {
     return this.#guard("adding to the store", options, async () => {
       const call = { ...this.#options, ...options };
-      checkPolicy(call.policy);
+      checkOptions(call);
       if (call.sha256 !== undefined && !isDigest(call.sha256)) {
         throw new StoreError("bad_id", "an expected SHA-256 is 64 hexadecimal digits, small letters");
       }
@@ -211,7 +212,7 @@ export class ArtifactStore {
     return this.#guard("removing", {}, async () => {
       const { key } = await this.#entry(id);
       await this.#intake.stop(key);
-      await this.#files.lock(`artifact-${key}`, { wait: false }, () => this.#catalog.drop([key]));
+      await this.#files.lock(`artifact-${key}`, { wait: false }, () => this.#catalog.drop(key));
     });
   }
 
@@ -222,10 +223,8 @@ export class ArtifactStore {
       const begun = state.entries.find((entry) => entry.id === id && entry.state === "staging") ?? findEntry(state, id);
       if (begun.state !== "staging") return;
       await this.#intake.stop(begun.key);
-      await this.#files.lock(`artifact-${begun.key}`, { wait: false }, async () => {
-        const now = (await this.#catalog.read()).entries.find((entry) => entry.key === begun.key);
-        if (now?.state === "staging") await this.#catalog.drop([begun.key]);
-      });
+      await this.#files.lock(`artifact-${begun.key}`, { wait: false }, () =>
+        this.#catalog.drop(begun.key, (entry) => entry.state === "staging"));
     });
   }
 
@@ -241,7 +240,11 @@ export class ArtifactStore {
   }
 }
 
-function checkPolicy(policy) {
-  if (POLICIES.includes(policy)) return;
-  throw new StoreError("bad_source", `a policy is one of ${POLICIES.join(", ")}, and not '${policy}'`);
+function checkOptions({ policy, chunkBytes }) {
+  if (!POLICIES.includes(policy)) {
+    throw new StoreError("bad_source", `a policy is one of ${POLICIES.join(", ")}, and not '${policy}'`);
+  }
+  if (!Number.isInteger(chunkBytes) || chunkBytes < MIN_CHUNK_BYTES || chunkBytes > MAX_CHUNK_IN_MEMORY) {
+    throw new StoreError("bad_source", `chunks have ${MIN_CHUNK_BYTES} to ${MAX_CHUNK_IN_MEMORY} bytes`);
+  }
 }

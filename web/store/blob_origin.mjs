@@ -6,6 +6,7 @@ export class BlobOrigin {
   #blob;
   etag = null;
   canResume = true;
+  isHere = true; // so that it can be compared with what an earlier run took
 
   constructor(blob) {
     this.#blob = blob;

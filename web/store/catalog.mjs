@@ -101,20 +101,24 @@ export class Catalog {
     return entry;
   }
 
-  // Takes entries out of the catalog, and then their files away.
-  async drop(keys) {
+  // Takes an entry out of the catalog, and then its files away. False where it is not there, or where
+  // mayDrop(entry, state) does not allow it at that moment.
+  async drop(key, mayDrop = () => true) {
+    let isGone = false;
     await this.change((state) => {
-      const entries = state.entries.filter((entry) => !keys.includes(entry.key));
-      return entries.length === state.entries.length ? undefined : withoutDangling({ ...state, entries });
+      const entry = state.entries.find((each) => each.key === key);
+      isGone = entry !== undefined && mayDrop(entry, state);
+      if (!isGone) return undefined;
+      return withoutDangling({ ...state, entries: state.entries.filter((each) => each !== entry) });
     });
-    for (const key of keys) await this.removeFiles(key);
+    if (isGone) await this.removeFiles(key);
+    return isGone;
   }
 
-  // Drops an entry that no tab is at work on; false where one is.
-  async dropIdle(key) {
+  // The same for an entry that no tab is at work on; false where one is.
+  async dropIdle(key, mayDrop) {
     try {
-      await this.#files.lock(`artifact-${key}`, { wait: false }, () => this.drop([key]));
-      return true;
+      return await this.#files.lock(`artifact-${key}`, { wait: false }, () => this.drop(key, mayDrop));
     } catch (error) {
       if (error.code !== "busy") throw error;
       return false;

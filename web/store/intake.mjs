@@ -90,8 +90,9 @@ export class Intake {
     await this.#room(origin.size ?? 0, call);
     const file = { path: name, size: origin.size, sha256: call.sha256 ?? null, chunkBytes: call.chunkBytes };
     const entry = await this.#catalog.addStaging({
-      find: ({ entries }) =>
-        entries.find((each) => isSameUnsigned(each, kind, source, call) && each.bytes === origin.size),
+      find: ({ entries }) => entries.find((each) =>
+        isSameUnsigned(each, kind, source, call) && each.bytes === origin.size &&
+        each.etag === origin.etag && each.modified === origin.modified),
       make: () => ({
         ...newEntry(kind, source, name, call), id: call.sha256 ?? null, bytes: origin.size, files: [file],
         etag: origin.etag, modified: origin.modified, mustBeModel: call.anyFormat !== true,
@@ -113,6 +114,9 @@ export class Intake {
     const manifest = parseManifest(parts.bytes, parts.name);
     const { name, version } = manifest;
     const id = artifactId(manifest.files);
+    if (call.sha256 !== undefined && call.sha256 !== id) {
+      throw new StoreError("bad_hash", `${name}: the manifest is of ${id}, and not of ${call.sha256}`);
+    }
     checkVersion(state.marks, { name, version, id, signature }, call);
     const bytes = manifest.files.reduce((sum, file) => sum + file.size, 0);
     checkLength(bytes, name, call);
@@ -182,7 +186,7 @@ export class Intake {
   }
 
   async #restart(entry, url, call) {
-    await this.#catalog.drop([entry.key]);
+    await this.#catalog.drop(entry.key);
     return this.#addUrl(url, call);
   }
 
@@ -212,7 +216,7 @@ export class Intake {
   async #forget(key, { code, details }) {
     const isUseless = USELESS.includes(code) || (code === "bad_hash" && details.chunk === undefined);
     const isEmpty = !((await this.#files.stat(`${key}.chunks`))?.size > 0);
-    if (isUseless || (isEmpty && !PASSING.includes(code))) await this.#catalog.drop([key]);
+    if (isUseless || (isEmpty && !PASSING.includes(code))) await this.#catalog.drop(key);
   }
 
   async #transfer(key, originsOf, call) {
@@ -294,7 +298,7 @@ export class Intake {
   // What was to become the same artifact, or was damaged, is of no use any more.
   async #dropTwins(state, { id, key }) {
     const twins = state.entries.filter((each) => each.id === id && each.key !== key && each.state === "staging");
-    for (const twin of twins) await this.#catalog.dropIdle(twin.key);
+    for (const twin of twins) await this.#catalog.dropIdle(twin.key, (entry) => entry.state === "staging");
   }
 
   #describe(entry, state) {

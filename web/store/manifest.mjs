@@ -8,7 +8,7 @@ import { Fields, isDigest, parseStrictJson } from "./strict_json.mjs";
 const SCHEMA = "lbm-manifest-1";
 const KINDS = ["model", "tokenizer", "adapter", "module", "kernels", "dataset"];
 const SOURCE_KINDS = ["deterministic-smoke", "trained", "evaluated"];
-const MIN_CHUNK_BYTES = 4096;
+export const MIN_CHUNK_BYTES = 4096;
 const MAX_CHUNK_BYTES = 256 * 1024 * 1024;
 // A chunk stands in memory until its hash is known to be right.
 export const MAX_CHUNK_IN_MEMORY = 64 * 1024 * 1024;

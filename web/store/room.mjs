@@ -11,11 +11,14 @@ const SLACK_BYTES = 1024 * 1024;
 
 const mib = (bytes) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
+function mayGo(entry, state) {
+  const isActive = entry.state === "verified" && entry.id === state.active;
+  return !entry.pinned && !isActive && entry.key !== rollbackTarget(state)?.key;
+}
+
 function candidates(state) {
-  const target = rollbackTarget(state)?.key;
-  const isActive = (entry) => entry.state === "verified" && entry.id === state.active;
   return state.entries
-    .filter((entry) => !entry.pinned && entry.key !== target && !isActive(entry))
+    .filter((entry) => mayGo(entry, state))
     .sort((a, b) => Number(a.state === "verified") - Number(b.state === "verified") || a.lastUsed - b.lastUsed);
 }
 
@@ -38,7 +41,8 @@ export async function evictFor(bytes, { files, catalog, mayEvict, isFull = false
   let gained = free;
   for (const { key, size } of all) {
     if (gained >= need) break;
-    if (await catalog.dropIdle(key)) gained += size;
+    // Asked again at that moment: another tab may have made it the active one.
+    if (await catalog.dropIdle(key, mayGo)) gained += size;
   }
   if (gained < need) throw full(bytes, free, gained);
 }

@@ -69,6 +69,16 @@ async function persist() {
   }
 }
 
+// A source as the worker understands it: addresses are those of the page.
+function absolute(source) {
+  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  try {
+    return new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch {
+    return String(source); // the store says what is wrong with it
+  }
+}
+
 // Calls are numbered. { call, method, args, options } goes out, where functions and signals of the
 // options stay here; { call, progress }, { call, result } or { call, error } comes back; { abort: call } goes
 // out where a signal is raised.
@@ -77,6 +87,7 @@ class StoreClient {
   #calls = new Map(); // number -> { resolve, reject, onProgress }
   #nCall = 0;
   #failure = null;
+  #isStarted = false;
   store;
 
   constructor(worker) {
@@ -86,12 +97,14 @@ class StoreClient {
     worker.onerror = (event) => {
       event.preventDefault?.();
       const why = event.message ?? "its file could not be loaded";
-      this.#fail(new StoreError("unsupported", `the worker of the store did not start: ${why}`));
+      this.#fail(this.#isStarted ? new StoreError("io", `the worker of the store has ended: ${why}`)
+        : new StoreError("unsupported", `the worker of the store did not start: ${why}`));
     };
     this.store = Object.freeze({
       ...methods(async (name, args, options) => {
-        if (name === "add") await persist();
-        return this.call(name, args, options);
+        if (name !== "add") return this.call(name, args, options);
+        await persist();
+        return this.call(name, [absolute(args[0])], options);
       }),
       close: async () => {
         worker.terminate();
@@ -103,7 +116,6 @@ class StoreClient {
   call(method, args, { signal, onProgress, ...options }) {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const call = ++this.#nCall;
-    const plain = args.map((arg) => (arg instanceof URL ? arg.href : arg));
     return new Promise((resolve, reject) => {
       const abort = () => this.#worker.postMessage({ abort: call });
       const end = (f) => (value) => {
@@ -113,7 +125,7 @@ class StoreClient {
       };
       this.#calls.set(call, { resolve: end(resolve), reject: end(reject), onProgress });
       try {
-        this.#worker.postMessage({ call, method, args: plain, options });
+        this.#worker.postMessage({ call, method, args, options });
       } catch (error) {
         end(reject)(new StoreError("bad_source", `this can not be given to the store: ${error.message}`));
         return;
@@ -124,6 +136,7 @@ class StoreClient {
   }
 
   #hear({ call, progress, result, error }) {
+    this.#isStarted = true;
     const waiting = this.#calls.get(call);
     if (waiting === undefined) return;
     if (progress !== undefined) waiting.onProgress?.(progress);

@@ -71,8 +71,9 @@ export class Page {
   log(line) {
     console.info(`lbm: ${line}`);
   }
-  complain(text) {
-    this.dispatch({ type: "notice/shown", kind: "error", text });
+  // `action`: what the person can do about it, for Models.follow().
+  complain(text, action = null) {
+    this.dispatch({ type: "notice/shown", kind: "error", text, action });
     return false;
   }
   tell(text) {

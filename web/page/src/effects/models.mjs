@@ -115,7 +115,8 @@ export class Models {
   }
 
   // A model at an address: into the store, and from there into the engine.
-  async loadAddress(text) {
+  // `agreed`: { redirects } of origins that the person has agreed to, { sha256 } of the catalog.
+  async loadAddress(text, agreed = {}) {
     const fault = addressFault(text, this.#page.base);
     if (fault !== null) return this.#page.complain(fault);
     const url = new URL(text, this.#page.base).href;
@@ -123,18 +124,30 @@ export class Models {
     if (this.#store === null) return this.#load(url, { name: nameOf(url), bytes: null, origin: url });
     return this.#transfer(
       nameOf(url),
-      (options) => this.#store.add(url, options),
+      (options) => this.#store.add(url, { ...agreed, ...options }),
       (entry) => this.loadEntry(entry.id),
+      (origins) => ({ type: "address", url, agreed: { ...agreed, redirects: origins } }),
+      agreed.redirects,
     );
   }
 
   // The rest of what was interrupted.
-  resume(entry) {
+  resume(entry, agreed = {}) {
     return this.#transfer(
       entry.name,
-      (options) => this.#store.resume(entry.id, options),
+      (options) => this.#store.resume(entry.id, { ...agreed, ...options }),
       (whole) => this.loadEntry(whole.id),
+      (origins) => ({ type: "resume", entry, agreed: { redirects: origins } }),
+      agreed.redirects,
     );
+  }
+
+  // What a notice offers.
+  follow(action) {
+    this.#page.dispatch({ type: "notice/closed" });
+    if (action.type === "address") return this.loadAddress(action.url, action.agreed);
+    if (action.type === "resume") return this.resume(action.entry, action.agreed);
+    return this.loadEntry(action.id);
   }
 
   async loadEntry(id) {
@@ -149,7 +162,9 @@ export class Models {
       return loaded;
     } catch (error) {
       await this.refreshStore().catch(() => {});
-      return this.#page.complain(error.message);
+      const offer = error.code === "damaged" ? error.details?.offer : null;
+      const other = this.#page.state.store.entries.find((one) => one.id === offer);
+      return this.#page.complain(error.message, other && { type: "use", id: other.id, label: `Use ${other.name}` });
     }
   }
 
@@ -247,7 +262,8 @@ export class Models {
 
   // ---- the store -----------------------------------------------------------------------------------
 
-  async #transfer(name, begin, then) {
+  // `again(origins)`: the action that tries once more, where the server leads to one that nobody has agreed to.
+  async #transfer(name, begin, then, again = null, origins = []) {
     if (this.#transfers.has(name)) return this.#page.complain(`${name} is already on its way.`);
     const abort = new AbortController();
     const { dispatch } = this.#page;
@@ -259,6 +275,7 @@ export class Models {
       entry = await begin({ signal: abort.signal, onProgress: show });
     } catch (error) {
       if (isAbort(error)) this.#page.tell(`${name} was interrupted. What has come is kept; Resume fetches the rest.`);
+      else if (error.code === "redirect" && again !== null) this.#askToFollow(name, error, again, origins);
       else this.#page.complain(error.message);
     } finally {
       this.#transfers.delete(name);
@@ -267,6 +284,13 @@ export class Models {
     }
     if (entry === null || entry === undefined) return false;
     return then(typeof entry === "string" ? { id: entry } : entry);
+  }
+
+  #askToFollow(name, error, again, origins) {
+    const { origin } = error.details;
+    const { host } = new URL(origin);
+    const text = `${name} comes from another server than the one you named: ${host}.`;
+    this.#page.complain(text, { ...again([...origins, origin]), label: `Fetch it from ${host}` });
   }
 
   cancelTransfer(name) {

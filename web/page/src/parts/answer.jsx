@@ -15,7 +15,7 @@ const STOPS = {
 function Figures({ answer }) {
   const { stats, settings, stop, state } = answer;
   if (!stats) return null;
-  const parts = [`${stats.nToken} tokens`];
+  const parts = [stats.nToken === 1 ? "1 token" : `${stats.nToken} tokens`];
   if (stats.tokensPerSecond) parts.push(formatRate(stats.tokensPerSecond, "tok/s"));
   if (stats.promptPerSecond)
     parts.push(`prompt ${stats.nPrompt} tokens at ${formatRate(stats.promptPerSecond, "tok/s")}`);

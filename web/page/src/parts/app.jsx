@@ -83,6 +83,11 @@ function Notices({ page, state }) {
           data-testid="notice"
         >
           <span>{state.notice.text}</span>
+          {state.notice.action && (
+            <button type="button" data-testid="notice-action" onClick={() => page.models.follow(state.notice.action)}>
+              {state.notice.action.label}
+            </button>
+          )}
           <button
             type="button"
             class="quiet"

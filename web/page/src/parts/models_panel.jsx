@@ -139,7 +139,7 @@ function Catalog({ page, names }) {
             </div>
             <button
               type="button"
-              onClick={() => page.models.loadAddress(model.url)}
+              onClick={() => page.models.loadAddress(model.url, model.sha256 ? { sha256: model.sha256 } : {})}
               aria-label={`Fetch ${model.title}`}
               title={model.url}
             >

@@ -19,7 +19,7 @@ export function initialState(conversation = newConversation("first", 0)) {
     settings: initialSettings(),
     benchmark: { state: "idle", result: null, error: null },
     shell: { state: "unknown", offline: false, update: null, notes: [] },
-    notice: null, // { kind: "error" | "info", text }
+    notice: null, // { kind: "error" | "info", text, action }
   };
 }
 
@@ -125,7 +125,7 @@ const EVENTS = {
   "capabilities/known": (state, { capabilities }) => ({ ...state, capabilities }),
   "benchmark/state": (state, { benchmark }) => ({ ...state, benchmark: { ...state.benchmark, ...benchmark } }),
   "shell/state": (state, { shell }) => ({ ...state, shell: { ...state.shell, ...shell } }),
-  "notice/shown": (state, { kind, text }) => ({ ...state, notice: { kind, text } }),
+  "notice/shown": (state, { kind, text, action = null }) => ({ ...state, notice: { kind, text, action } }),
   "notice/closed": (state) => ({ ...state, notice: null }),
 };
 
