@@ -19,7 +19,8 @@ for (const kv of ["f32", "f16"]) {
     ["none", "neighbours", false, 6], ["head", "halves", false, 64], ["all", "halves", false, 10],
     ["head", "neighbours", true, 256], ["none", "none", false, 18],
   ]) {
-    await report.run(`G-3 heads of ${headDim}, norm ${norm}${normLast ? " last" : ""}, RoPE ${rope}, ${kv}`, async () => {
+    const name = `G-3 heads of ${headDim}, norm ${norm}${normLast ? " last" : ""}, RoPE ${rope}, ${kv}`;
+    await report.run(name, async () => {
       const random = ref.randomOf(11);
       const [nHead, nKv, nToken, firstPos] = [4, 2, 3, 5];
       const nRot = headDim === 64 ? 32 : headDim; // a part of a head only
@@ -36,12 +37,14 @@ for (const kv of ["f32", "f16"]) {
       const cacheSize = 16 * nKv * nQuad * 4 * (kv === "f32" ? 1 : 0.5);
       const result = await runShader(device, headsShader({ kv, norm, rope, normLast }), {
         op: {
-          n_head: nHead, n_head_kv: nKv, head_dim: headDim, n_rot: nRot, x_stride: n, q_stride: nHead * headDim, bias: 0,
+          n_head: nHead, n_head_kv: nKv, head_dim: headDim, n_rot: nRot, x_stride: n,
+          q_stride: nHead * headDim, bias: 0,
           q_norm: weightAt, k_norm: weightAt + qWeight.length / 4, eps: 1e-5, angles: 0,
         },
         batch: { n_token: nToken, first_pos: firstPos },
         arrays: {
-          vectors: Float32Array.of(...bias, ...qWeight, ...kWeight), x, angles, q: new Float32Array(nToken * nHead * headDim),
+          vectors: Float32Array.of(...bias, ...qWeight, ...kWeight), x, angles,
+          q: new Float32Array(nToken * nHead * headDim),
           keys: new Float32Array(cacheSize), values: new Float32Array(cacheSize),
         },
         grid: [nHead + 2 * nKv, nToken, 1],
@@ -63,7 +66,10 @@ for (const kv of ["f32", "f16"]) {
         return heads.map((_, i) => all.slice(i * headDim, (i + 1) * headDim));
       };
       const headsOf = (token, first, count) => Array.from({ length: count }, (_, i) =>
-        Array.from({ length: headDim }, (_, d) => x[token * n + (first + i) * headDim + d] + bias[(first + i) * headDim + d]));
+        Array.from({ length: headDim }, (_, d) => {
+          const at = (first + i) * headDim + d;
+          return x[token * n + at] + bias[at];
+        }));
       const ready = (heads, weight, token) => (normLast
         ? normOf(heads.map((h) => rotate(h, token)), weight)
         : normOf(heads, weight).map((h) => rotate(h, token)));
@@ -74,7 +80,9 @@ for (const kv of ["f32", "f16"]) {
         const q = ready(headsOf(token, 0, nHead), qWeight, token).flat();
         const at = token * nHead * headDim;
         worst = Math.max(worst, expectClose("q", floats(result.q).subarray(at, at + q.length), q, EXACT_ENOUGH));
-        const expected = { keys: ready(headsOf(token, nHead, nKv), kWeight, token), values: headsOf(token, nHead + nKv, nKv) };
+        const expected = {
+          keys: ready(headsOf(token, nHead, nKv), kWeight, token), values: headsOf(token, nHead + nKv, nKv),
+        };
         for (const name of ["keys", "values"]) {
           const place = (firstPos + token) * nKv * nQuad * 4;
           const got = cached[name].subarray(place, place + nKv * nQuad * 4);
@@ -103,7 +111,8 @@ for (const kv of ["f32", "f16"]) {
       const [keys, values] = [cache(), cache()].map((c) => (kv === "f32" ? c : halves(c)));
       const scale = 1 / Math.sqrt(headDim);
       const op = {
-        n_head: nHead, n_head_kv: nKv, head_dim: headDim, q_stride: nHead * headDim, y_stride: nHead * headDim, window, scale, cap,
+        n_head: nHead, n_head_kv: nKv, head_dim: headDim, q_stride: nHead * headDim,
+        y_stride: nHead * headDim, window, scale, cap,
       };
       const partial = chunks.nChunk > 1;
       const size = partial ? chunks.nChunk * nHead * (4 * nQuad + 2) : nToken * nHead * headDim;

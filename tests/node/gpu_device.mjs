@@ -25,6 +25,9 @@ export const golden = options.golden
 // shader here counts on that.
 const FAST_COMPILES = ["enable-dawn-features=disable_workgroup_init"];
 
+// Dawn ends with the object that create() gave, under the feet of its devices.
+const opened = [];
+
 // { gpu, why }: gpu is null where there is none, and `why` says what is missing. `flags`: ["backend=null"].
 export async function openGpu(flags = []) {
   if (!existsSync(fileURLToPath(PACKAGE))) {
@@ -33,6 +36,7 @@ export async function openGpu(flags = []) {
   if (!process.env.VK_ICD_FILENAMES && existsSync(SWIFTSHADER)) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
   const { create } = await import(PACKAGE.href);
   const gpu = create([...FAST_COMPILES, ...flags]);
+  opened.push(gpu);
   if (await gpu.requestAdapter()) return { gpu, why: "" };
   return { gpu: null, why: "there is no WebGPU adapter (libvulkan1 and Chromium's SwiftShader give one)" };
 }

@@ -114,7 +114,8 @@ const MORE_MODELS = [
 // The types of weights alone: gpu_kernels_test.mjs.
 const QUANTIZED = ["llama-Q4_K_M", "qwen3moe-Q4_K_M"];
 const MORE_QUANTIZED = [
-  "llama-Q4_0", "llama-Q4_1", "llama-Q5_0", "llama-Q5_1", "llama-Q8_0", "llama-Q5_K_M", "llama-Q6_K", "llama16-F16", "llama16-BF16",
+  "llama-Q4_0", "llama-Q4_1", "llama-Q5_0", "llama-Q5_1", "llama-Q8_0", "llama-Q5_K_M", "llama-Q6_K",
+  "llama16-F16", "llama16-BF16",
 ];
 for (const name of [...MODELS, ...(given.all ? MORE_MODELS : [])]) {
   await report.run(`CSS-1 MVP-4 ${name}`, () => compareGolden(`models/${name}`));
@@ -251,7 +252,7 @@ await report.run("MVP-2 candidates are those of the logits", async () => {
   const order = ranking(logits).slice(0, 40);
   check(ids.length === 40 && order.every((id, i) => ids[i] === id && best[i] === logits[id]), "candidates differ");
   const all = await backend.evaluate(tokens, 0, { topK: backend.info.topK + 1 });
-  check(all.ids === undefined && all.logits.length === golden.nVocab, "more candidates than a pass has must give all logits");
+  check(all.ids === undefined && all.logits.length === golden.nVocab, "beyond info.topK there must be all logits");
   backend.destroy();
 });
 
@@ -267,8 +268,8 @@ await report.run("MVP-2 what is not run is refused by name, and before the devic
     const error = await createGpuBackend({ gpu: null, description: wrong, read: golden.gguf.read }).catch((e) => e);
     check(error.name === "GpuUnsupportedError" && error.message.includes(word), `${word}: ${error.message}`);
   }
-  const none = await createGpuBackend({ gpu: { requestAdapter: async () => null }, description, read: golden.gguf.read })
-    .catch((e) => e);
+  const empty = { requestAdapter: async () => null };
+  const none = await createGpuBackend({ gpu: empty, description, read: golden.gguf.read }).catch((e) => e);
   check(none.name === "GpuUnsupportedError", `no adapter: ${none.message}`);
 });
 
@@ -326,7 +327,8 @@ await report.run("MVP-2 wrong arguments are refused, and the device is not asked
 
 await report.run("MVP-2 a lost device is an error that says so", async () => {
   const { gpu: checking } = await openGpu(["backend=null"]); // which compiles nothing
-  const own = await createGpuBackend({ gpu: checking, description: describeGguf(golden.gguf, 64), read: golden.gguf.read });
+  const description = describeGguf(golden.gguf, 64);
+  const own = await createGpuBackend({ gpu: checking, description, read: golden.gguf.read });
   own.destroy();
   const error = await own.lost;
   check(error.name === "GpuDeviceError", String(error));

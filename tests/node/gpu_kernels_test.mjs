@@ -97,7 +97,8 @@ await report.run("G-3 RMSNorm of rows, alone and added", async () => {
       arrays: { vectors: weight, x: strided(x, n, stride), y: before },
       grid: [nRow, 1, 1],
     });
-    const normed = Array.from({ length: nRow }, (_, i) => ref.rmsNorm(x.subarray(i * n, (i + 1) * n), weight, 1e-6)).flat();
+    const rows = Array.from({ length: nRow }, (_, i) => x.subarray(i * n, (i + 1) * n));
+    const normed = rows.flatMap((row) => ref.rmsNorm(row, weight, 1e-6));
     const expected = normed.map((v, i) => (add ? before[Math.floor(i / n) * stride + (i % n)] + 0.5 * v : v));
     worst = Math.max(worst, expectClose(`add ${add}`, unstrided(floats(y), n, stride, nRow), expected, EXACT_ENOUGH));
   }
@@ -165,7 +166,8 @@ for (const gating of ["softmax", "sigmoid", "softmax_selected"]) {
     for (const selection of [false, true]) {
       const result = await runShader(device, routeShader({ gating }), {
         op: {
-          n_expert: nExpert, n_used: nUsed, x_stride: 72, bias: NONE, selection: selection ? 0 : NONE, normalised: 1, scale: 2,
+          n_expert: nExpert, n_used: nUsed, x_stride: 72, bias: NONE, selection: selection ? 0 : NONE, normalised: 1,
+          scale: 2,
         },
         arrays: {
           vectors: bias, x: strided(rows.flat(), nExpert, 72), experts: new Uint32Array(rows.length * nUsed),
@@ -180,7 +182,8 @@ for (const gating of ["softmax", "sigmoid", "softmax_selected"]) {
         const order = ref.ranking(scores.map((v, i) => Math.fround(v) + (selection ? bias[i] : 0))).slice(0, nUsed);
         const chosen = order.map((i) => scores[i]);
         const sum = chosen.reduce((a, b) => a + b, 0);
-        const shares = (gating === "softmax_selected" ? ref.softmax(chosen) : chosen.map((v) => v / sum)).map((v) => 2 * v);
+        const parts = gating === "softmax_selected" ? ref.softmax(chosen) : chosen.map((v) => v / sum);
+        const shares = parts.map((v) => 2 * v);
         const at = token * nUsed;
         const got = [...new Uint32Array(result.experts)].slice(at, at + nUsed);
         check(got.join() === order.join(), `token ${token}: experts ${got}, expected ${order}`);
@@ -214,7 +217,9 @@ await report.run("MVP-2 candidates: the best by logit, ties to the lower id", as
     const logits = Float32Array.from({ length: n }, () => Math.round(random() * 40) - 20);
     const { x, x_ids: ids } = await topOf(logits);
     const order = ref.ranking(logits).slice(0, TOP_K);
-    order.forEach((id, i) => check(ids[i] === id && x[i] === logits[id], `${n} logits, rank ${i}: ${ids[i]}, expected ${id}`));
+    order.forEach((id, i) => {
+      check(ids[i] === id && x[i] === logits[id], `${n} logits, rank ${i}: ${ids[i]}, expected ${id}`);
+    });
   }
 });
 

@@ -35,7 +35,8 @@ async function matvec(matrix, {
       y_stride: nRow, ...op,
     },
     arrays: {
-      ...weightArrays(part), vectors: vectors ?? noVectors, x: strided(x, matrix.nCol, padded(matrix.nCol)), y, ...extra,
+      ...weightArrays(part), vectors: vectors ?? noVectors, x: strided(x, matrix.nCol, padded(matrix.nCol)), y,
+      ...extra,
     },
     batch: { n_token: nToken },
     grid,
@@ -151,7 +152,8 @@ for (const subgroups of hasSubgroups ? [false, true] : [false]) {
     }));
     expectClose("first phase", act, expectedAct, EXACT_ENOUGH);
     const y = await matvec(down, {
-      mode: "expert_down", subgroups, x: Float32Array.from(expectedAct), nRow: nEmbd, y: before, op: { n_used: nUsed, add: 1 },
+      mode: "expert_down", subgroups, x: Float32Array.from(expectedAct), nRow: nEmbd, y: before,
+      op: { n_used: nUsed, add: 1 },
       extra: { experts: chosen, expert_weights: share }, z: nToken,
     });
     const expected = [...before].map((v, i) => {

@@ -94,7 +94,10 @@ class GpuBackend {
     this.info = { ...this.info, variant: options, topK: TOP_K };
     const total = description.bytes;
     let done = 0;
-    this.#loader = new WeightLoader(device, read, (bytes) => onProgress?.({ phase: "gpu", done: done += bytes, total }));
+    this.#loader = new WeightLoader(device, read, (bytes) => {
+      done += bytes;
+      onProgress?.({ phase: "gpu", done, total });
+    });
     const model = await guarded(device, "the model", () => loadModel(description, this.#loader, signal));
     onProgress?.({ phase: "compile", done: 0, total: 1 });
     await guarded(device, "the plan of the model", async () => {

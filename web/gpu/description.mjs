@@ -30,7 +30,7 @@ function obstacles(d) {
 function tensorObstacles(d) {
   const reasons = new Set();
   for (const { role, dtype, shape } of d.tensors) {
-    if (shape.length === 2 && !(dtype in BLOCK_TYPES) && role !== "shared_gate") reasons.add(`weights of type ${dtype}`);
+    if (shape.length === 2 && !(dtype in BLOCK_TYPES)) reasons.add(`weights of type ${dtype}`);
     if (role === "positions") reasons.add("learned positions");
     if (role.endsWith(".sinks")) reasons.add("attention sinks");
     if (/\.experts\.\d+\.b_/.test(role)) reasons.add("biases of experts");

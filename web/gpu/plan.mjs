@@ -251,7 +251,9 @@ export class Plan {
       multiply({ ...to, x: input, xStride, yStride: this.stride.x, bias });
     }
     if (direct) return;
-    for (const list of [this.decode, this.prefill]) this.#norm(list, postNorm, { x: "delta", y: "x", add: true, scale });
+    for (const list of [this.decode, this.prefill]) {
+      this.#norm(list, postNorm, { x: "delta", y: "x", add: true, scale });
+    }
   }
 
   #planDense(layer) {
@@ -323,7 +325,8 @@ export class Plan {
       const groups = Math.ceil(n / TOP_INPUT);
       const output = [`top ${pass}`, `top ids ${pass}`];
       for (const name of output) this.#buffer(name, groups * TOP_K, USAGE.COPY_SRC);
-      this.#step(this.top, topShader({ first: pass === 0 }), { n }, [...input, ...output], () => [groups, 1, 1], { group: "top" });
+      this.#step(this.top, topShader({ first: pass === 0 }), { n }, [...input, ...output], () => [groups, 1, 1],
+        { group: "top" });
       input = output;
       n = groups * TOP_K;
       if (groups === 1) break;
@@ -357,7 +360,9 @@ export class Plan {
 
   // Makes the pipelines and bind groups of a group of steps, once.
   prepare(group) {
-    if (!this.#ready.has(group)) this.#ready.set(group, this.#prepare(this.steps.filter((step) => step.group === group)));
+    if (!this.#ready.has(group)) {
+      this.#ready.set(group, this.#prepare(this.steps.filter((step) => step.group === group)));
+    }
     return this.#ready.get(group);
   }
 

@@ -49,7 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   for (var i = thread; i < op.n_expert; i += 64u) { scores[i] = exp(scores[i] - most) / sum; }
   workgroupBarrier();` : ""}
-  ${gating === "sigmoid" ? `for (var i = thread; i < op.n_expert; i += 64u) { scores[i] = 1.0 / (1.0 + exp(-scores[i])); }
+  ${gating === "sigmoid" ? `
+  for (var i = thread; i < op.n_expert; i += 64u) { scores[i] = 1.0 / (1.0 + exp(-scores[i])); }
   workgroupBarrier();` : ""}
   for (var i = thread; i < op.n_expert; i += 64u) {
     choices[i] = scores[i];
