@@ -57,6 +57,18 @@ void send_loading(Exchange& exchange) {
   exchange.send(503, kJson, json_line({{"error", error}}), {{"Retry-After", "1"}});
 }
 
+// What the page offers to load, in the form of the file that lies beside it on other hosts. With a
+// key nothing, since the page has none to fetch the model with.
+Json served_models(const ServeWorld& world) {
+  Json list = Json::array();
+  if (world.model_file.is_open() && !world.model_name.empty() && world.policy.api_key.empty()) {
+    list.push_back({{"name", world.model_name},
+                    {"address", kModels + 1 + world.model_name},
+                    {"bytes", world.model_file.size()}});
+  }
+  return {{"models", list}};
+}
+
 void take_route(Exchange& exchange, const Route& route, const ServeWorld& world) {
   const RequestHead& head = exchange.head();
   const std::string method = head.method == "HEAD" ? "GET" : head.method;
@@ -97,6 +109,12 @@ void answer_request(Exchange& exchange, const ServeWorld& world) {
   }
   if (head.path.rfind("/v1/", 0) == 0)
     throw ApiError(404, "this server has no such path", "not_found");
+  if (head.path == "/models.json") {
+    if (head.method != "GET" && head.method != "HEAD")
+      throw ApiError(405, "this path takes GET only", "method_not_allowed");
+    send_json(exchange, served_models(world));
+    return;
+  }
   if (head.path.rfind(kModels, 0) == 0) {
     world.policy.check_key(head);
     if (world.model_name.empty() || head.path != kModels + world.model_name)

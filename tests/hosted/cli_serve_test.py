@@ -25,6 +25,10 @@ class Interface(WithServer):
         self.assertEqual(self.server.request("GET", "/health")[::2], (200, b'{"status":"ok"}\n'))
         models = json.loads(self.server.request("GET", "/v1/models")[2])
         self.assertEqual([m["id"] for m in models["data"]], ["tiny"])
+        offered = json.loads(self.server.request("GET", "/models.json")[2])["models"]
+        self.assertEqual([m["name"] for m in offered], ["tiny.gguf"])
+        status, headers, _ = self.server.request("HEAD", "/" + offered[0]["address"])
+        self.assertEqual((status, headers["Content-Length"]), (200, str(offered[0]["bytes"])))
         props = json.loads(self.server.request("GET", "/props")[2])
         self.assertEqual(props["chat_template"], TEMPLATE)
         self.assertEqual(props["default_generation_settings"]["n_ctx"], self.CONTEXT)

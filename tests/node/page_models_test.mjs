@@ -49,6 +49,39 @@ await run(
   },
 );
 
+await run("what the host of the page offers is listed, and nothing that leads elsewhere", async () => {
+  const { page } = await start();
+  const asked = [];
+  await page.readServed(async (url) => {
+    asked.push(url.href);
+    return {
+      models: [
+        { name: "a.gguf", address: "models/a.gguf", bytes: 5 },
+        { name: "b.gguf", address: "https://elsewhere.example/b.gguf" },
+        { name: "c.gguf", address: "javascript:alert(1)" },
+        { name: "", address: "models/d.gguf" },
+        { name: "e.gguf", address: "models/e.gguf", bytes: -1 },
+        { name: "f.gguf", address: 7 },
+        null,
+      ],
+    };
+  });
+  expectEqual(asked, [new URL("models.json", page.base).href], "what was asked for");
+  expectEqual(
+    page.state.served,
+    [{ name: "a.gguf", address: new URL("models/a.gguf", page.base).href, bytes: 5 }],
+    "what is offered",
+  );
+  for (const json of [null, [], { models: 3 }, { models: "a" }]) {
+    await page.readServed(async () => json);
+    expectEqual(page.state.served, [], JSON.stringify(json));
+  }
+  await page.readServed(async () => {
+    throw new Error("no such file");
+  });
+  expect(page.state.served.length === 0 && page.state.notice === null, "a host that says nothing");
+});
+
 await run("an interrupted download can be resumed; an error of the store is told", async () => {
   const { page, store } = await start();
   store.failNext = "wait";

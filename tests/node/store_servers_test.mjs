@@ -112,6 +112,21 @@ await report.run(
   },
 );
 
+await report.run("a transfer that can not be resumed is not taken away from whoever is at work on it", async () => {
+  const files = new MemoryFiles();
+  const store = await fresh({}, files);
+  server.setFault("/m.gguf", { headers: { ETag: null, "Last-Modified": null }, delayMs: 3 });
+  let begun;
+  const started = new Promise((resolve) => (begun = resolve));
+  const first = store.add(server.url("/m.gguf"), { onProgress: ({ phase }) => phase === "download" && begun() });
+  await started;
+  const other = await ArtifactStore.open(files, { chunkBytes: CHUNK, ...quick });
+  expectEqual((await failure(other.add(server.url("/m.gguf")))).code, "busy", "another tab");
+  expectEqual((await failure(store.add(server.url("/m.gguf")))).code, "busy", "the same tab");
+  const { id } = await first;
+  expectEqual((await store.list()).map((entry) => [entry.id, entry.state]), [[id, "verified"]], "what is kept");
+});
+
 await report.run("A3: a file that changes again and again is an error", async () => {
   const store = await fresh({ http: { ...quick.http, retries: 1 } });
   server.setFault("/m.gguf", { etag: (n) => `"${n}"`, cutAfter: 5 * CHUNK });

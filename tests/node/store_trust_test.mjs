@@ -186,6 +186,22 @@ await report.run("A5: what nobody signed raises no mark: it can not lock out wha
   expectEqual((await store.add(parts("1.0.0"))).signature.keyId, ours.id, "signed");
 });
 
+await report.run("A5: an unsigned manifest for signed bytes changes nothing of what is signed", async () => {
+  const store = await open();
+  const { id } = await store.add(parts("1.0.0"));
+  const other = jsonBytes(makeManifest({ "m.gguf": model }, { name: "other", version: "999.0.0" }));
+  const entry = await store.add({ manifest: new Blob([other]), files: [new File([model], "m.gguf")] });
+  expectEqual(
+    [entry.id, entry.name, entry.version, entry.signature.keyId],
+    [id, "tiny", "1.0.0", ours.id],
+    "what the signature covers",
+  );
+  const signed = jsonBytes(makeManifest({ "m.gguf": makeModel(CHUNK, 7) }, { name: "other", version: "1.0.0" }));
+  const files = [new File([makeModel(CHUNK, 7)], "m.gguf")];
+  const taken = await store.add({ manifest: new Blob([signed]), signature: ours.sign(signed), files });
+  expectEqual([taken.name, taken.version], ["other", "1.0.0"], "a name that nobody had signed is not locked out");
+});
+
 await report.run("A5: a signature that ran out is refused; what was taken before stays", async () => {
   const files = new MemoryFiles();
   let now = Date.parse("2027-01-01T00:00:00Z");

@@ -112,11 +112,11 @@ export class PageDriver {
     await this.begin(question);
     return this.answered();
   }
-  // Waits until the newest answer has some text.
+  // Waits until the newest answer has some text; the first characters may be markup alone ("1.").
   async hasText() {
     await this.page.waitForFunction(() => {
       const answers = document.querySelectorAll('[data-testid="answer"] .markdown');
-      return answers.length > 0 && answers[answers.length - 1].textContent.trim().length > 0;
+      return answers.length > 0 && answers[answers.length - 1].textContent.trim().length >= 20;
     });
   }
 

@@ -88,7 +88,7 @@ export function shellPlugin() {
       server.middlewares.use(async (request, response, next) => {
         const path = new URL(request.url, "http://localhost").pathname;
         const name =
-          path === "/icon.svg" || path === "/manifest.webmanifest"
+          ["/icon.svg", "/manifest.webmanifest", "/models.json"].includes(path)
             ? path.slice(1)
             : path.startsWith("/engine/")
               ? path.slice(8)
@@ -99,6 +99,7 @@ export function shellPlugin() {
           ...(await moduleFiles(modulesFolder())),
           ["icon.svg", iconSvg()],
           ["manifest.webmanifest", manifestJson()],
+          ["models.json", '{"models":[]}\n'],
         ]);
         if (!files.has(name)) return next();
         response.setHeader("Content-Type", typeOf(name));
@@ -135,6 +136,8 @@ export function shellPlugin() {
         files.set("icon.svg", Buffer.from(iconSvg())).set("manifest.webmanifest", Buffer.from(manifestJson()));
         for (const [path, bytes] of engine) files.set(folder + path, bytes);
         for (const [path, bytes] of files) if (!(path in bundle)) emit(path, bytes);
+        // What a host offers to load. Not a part of any version: its owner edits it, and `lbm serve` answers for it.
+        emit("models.json", '{"models":[]}\n');
         // For those who use the API without the page.
         for (const [path, bytes] of scripts) emit(path, bytes);
         emit("sw.js", serviceWorker(files, order, await readFile(WORKER_SOURCE, "utf8")));

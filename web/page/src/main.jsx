@@ -21,6 +21,14 @@ const models = catalog.models.map(({ source, ...model }) => ({
 const page = new Page({ database: await Database.open(), catalog: models });
 page.shell = new Shell(page);
 render(<App page={page} />, document.getElementById("app"));
+// Without a network there is no host to ask.
+if (navigator.onLine) {
+  page.readServed(async (url) => {
+    const response = await fetch(url, { cache: "no-cache" });
+    if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`);
+    return response.json();
+  });
+}
 page.start({ openEngine: () => openEngine(), openArtifacts: () => openArtifacts() });
 // A tab that goes away may not come back: what was said so far is kept.
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && page.keep());

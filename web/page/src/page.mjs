@@ -11,6 +11,7 @@ import {
   transcriptName,
 } from "./state/conversation.mjs";
 import { initialState, StateHolder } from "./state/reducer.mjs";
+import { readServedModels } from "./state/served_models.mjs";
 import { readSettings } from "./state/settings.mjs";
 
 const FRAME_MS = 250; // a hidden page is given no frames
@@ -92,6 +93,15 @@ export class Page {
     } catch (error) {
       this.complain(`The engine could not be started: ${error.message}`);
     }
+  }
+
+  // What the host offers. Nothing is said where it says nothing: that is no fault.
+  async readServed(fetchJson) {
+    const models = await fetchJson(new URL("models.json", this.base)).then(
+      (json) => readServedModels(json, this.base),
+      () => [],
+    );
+    this.dispatch({ type: "served/known", models });
   }
 
   // ---- settings ------------------------------------------------------------------------------------

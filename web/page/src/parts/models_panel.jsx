@@ -122,6 +122,35 @@ function Address({ page, initial }) {
   );
 }
 
+function Served({ page, served, names }) {
+  const models = served.filter(({ name }) => !names.has(name));
+  if (models.length === 0) return null;
+  return (
+    <section aria-label="From this server">
+      <h3>From this server</h3>
+      <ul class="list">
+        {models.map((model) => (
+          <li key={model.address}>
+            <div>
+              <strong>{model.name}</strong>
+              {model.bytes !== null && <p class="hint">{formatBytes(model.bytes)}</p>}
+            </div>
+            <button
+              type="button"
+              class="primary"
+              onClick={() => page.models.loadAddress(model.address)}
+              aria-label={`Load ${model.name}`}
+              data-testid="served-load"
+            >
+              Load
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
 function Catalog({ page, names }) {
   const models = page.catalog.filter(({ url, file }) => url && !names.has(file));
   if (models.length === 0) return null;
@@ -254,6 +283,7 @@ export function ModelsPanel({ page, state }) {
           testId="transfer"
         />
       ))}
+      <Served page={page} served={state.served} names={names} />
       <FilePicker page={page} canKeep={store.state === "ready"} />
       <Address page={page} initial={new URL(page.base).searchParams.get("model") ?? ""} />
       {store.state === "absent" && <p class="hint">Models are not kept here: {store.error}</p>}

@@ -11,6 +11,7 @@ export function initialState(conversation = newConversation("first", 0)) {
     // Work of the store, by name: downloads and copies.
     transfers: [],
     store: { state: "unknown", entries: [], active: null, usage: null, error: null },
+    served: [], // { name, address, bytes }: models that the host of the page offers
     capabilities: null,
     conversation,
     conversations: [], // { id, title, updated }, latest first
@@ -72,6 +73,7 @@ const EVENTS = {
 
   // ---- the store -----------------------------------------------------------------------------------
   "store/state": (state, { store }) => ({ ...state, store: { ...state.store, ...store } }),
+  "served/known": (state, { models }) => ({ ...state, served: models }),
   "transfer/progress": (state, { name, progress, now }) => {
     const before = state.transfers.find((one) => one.name === name) ?? null;
     const next = { ...advance(before, progress, now), name };
