@@ -114,6 +114,7 @@ const Json& SchemaDocument::target(const std::string& reference, const std::stri
 void SchemaDocument::merge_into(Json& into, const Json& from, const std::string& pointer,
                                 int depth) const {
   check_schema_depth(depth, pointer);
+  if (++n_merge_ > kMaxMerges) refuse_schema(pointer, "the schema merges too much with allOf");
   for (const auto& [key, value] : from.items()) {
     const std::string here = pointer + "/" + escape_pointer(key);
     if (kAnnotations.count(key) != 0) continue;
@@ -187,7 +188,7 @@ Json SchemaDocument::merged(const Json& schema, const std::string& pointer, int 
   }
   Json out = Json::object();
   for (const auto& [key, value] : schema.items()) {
-    if (key != "allOf" && key != "$ref" && kAnnotations.count(key) == 0) out[key] = value;
+    if (key != "allOf" && key != "$ref" && kKeywords.count(key) != 0) out[key] = value;
   }
   if (const auto reference = schema.find("$ref"); reference != schema.end()) {
     if (!reference->is_string()) refuse_schema(pointer + "/$ref", "needs a text");

@@ -33,7 +33,11 @@ class SchemaDocument {
   [[nodiscard]] Json resolved(Json schema, const std::string& pointer, int depth) const;
   void merge_into(Json& into, const Json& from, const std::string& pointer, int depth) const;
 
+  // Merging the same things again and again doubles with each level of "$ref" in "allOf".
+  static constexpr u32 kMaxMerges = 10'000;
+
   const Json* root_ = nullptr;
+  mutable u32 n_merge_ = 0;
 };
 
 }  // namespace lbm::cli

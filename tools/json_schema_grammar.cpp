@@ -19,6 +19,7 @@ namespace {
 
 constexpr usize kMaxGrammarBytes = 1u << 20;
 constexpr u64 kMaxCount = 100'000;
+constexpr usize kMaxNameBytes = 1024;
 
 }  // namespace
 
@@ -345,6 +346,16 @@ std::string SchemaGrammar::Rules::other_names(const std::set<std::string>& names
   return define(fresh(), "\"\\\"\" " + first + " \"\\\"\"", pointer);
 }
 
+namespace {
+
+// The tree of other_names() is as deep as a name is long.
+void check_name(const std::string& name, const std::string& pointer) {
+  if (name.size() > kMaxNameBytes)
+    refuse_schema(pointer, "has a name of more than " + std::to_string(kMaxNameBytes) + " bytes");
+}
+
+}  // namespace
+
 // Properties in their order. Each one that may be absent doubles what follows: with and without a
 // comma before, as two rules.
 std::string SchemaGrammar::Rules::object(const Json& schema, const std::string& pointer,
@@ -357,6 +368,7 @@ std::string SchemaGrammar::Rules::object(const Json& schema, const std::string& 
       refuse_schema(pointer + "/required", "needs a list of names");
     for (const Json& name : schema["required"]) {
       if (!name.is_string()) refuse_schema(pointer + "/required", "needs a list of names");
+      check_name(name.get_ref<const std::string&>(), pointer + "/required");
       required.insert(name.get<std::string>());
     }
   }
@@ -371,6 +383,7 @@ std::string SchemaGrammar::Rules::object(const Json& schema, const std::string& 
   std::vector<std::pair<std::string, bool>> members;  // expression, required
   std::set<std::string> names;
   for (const auto& [name, property] : properties.items()) {
+    check_name(name, pointer + "/properties");
     names.insert(name);
     members.emplace_back(
         grammar_literal(Json(name).dump()) + colon +

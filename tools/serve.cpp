@@ -56,8 +56,8 @@ std::string random_token() {
 AccessPolicy access_policy(const ServeFlags& flags, u16 port) {
   AccessPolicy policy;
   policy.hosts = {"127.0.0.1", "localhost", "[::1]"};
-  policy.hosts.push_back(host_name(flags.host));
-  policy.hosts.insert(policy.hosts.end(), flags.allow_hosts.begin(), flags.allow_hosts.end());
+  policy.allow_host(host_name(flags.host));
+  for (const std::string& host : flags.allow_hosts) policy.allow_host(host);
   policy.origins = flags.allow_origins;
   policy.port = port;
   policy.api_key = flags.api_key;

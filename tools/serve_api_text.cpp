@@ -51,7 +51,7 @@ void embeddings(Exchange& exchange, ServeModel& model, const ServeWorld&) {
   Json data = Json::array();
   u64 n_token = 0;
   for (const TextInput& input : request.inputs) {
-    const Embedding one = model.embed(model.prompt_ids(input, "input"), client);
+    const Embedding one = model.embed(model.prompt_ids(input, "input"), client, !data.empty());
     if (one.is_gone) return;
     n_token += one.n_token;
     const Json values = request.base64 ? Json(to_base64(one.values)) : Json(one.values);

@@ -72,6 +72,20 @@ Json parse_body(const std::string& body) {
   return value;
 }
 
+Json parse_inner_json(const std::string& text) {
+  bool is_too_deep = false;
+  Json value = Json::parse(
+      text,
+      [&is_too_deep](int depth, Json::parse_event_t event, Json&) {
+        using Event = Json::parse_event_t;
+        const bool opens = event == Event::object_start || event == Event::array_start;
+        is_too_deep = is_too_deep || (opens && depth >= kMaxBodyDepth);
+        return !is_too_deep;
+      },
+      false);
+  return is_too_deep ? Json(Json::value_t::discarded) : value;
+}
+
 const Json* find_field(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;

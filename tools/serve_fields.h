@@ -20,6 +20,9 @@ namespace lbm::cli {
 inline constexpr usize kMaxKeys = 1024;
 inline constexpr int kMaxBodyDepth = 64;
 [[nodiscard]] Json parse_body(const std::string& body);
+// JSON within a text: arguments of a call. Discarded where it is none, or nested deeper than
+// kMaxBodyDepth: copying and writing a value go as deep as it is.
+[[nodiscard]] Json parse_inner_json(const std::string& text);
 
 // Null where the key is absent; null itself counts as absent, as clients send it.
 [[nodiscard]] const Json* find_field(const Json& object, const char* key);

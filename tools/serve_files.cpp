@@ -119,7 +119,9 @@ void SharedFile::send(Exchange& exchange, const HttpHeaders& more) const {
   const RequestHead& head = exchange.head();
   if (!is_open()) not_found();
   check_method(head);
-  const ByteRange range = parse_range(head.range, head.if_range, size_, tag_);
+  // Ranges are for GET (RFC 9110, 14.2).
+  const std::string asked = head.method == "GET" ? head.range : std::string();
+  const ByteRange range = parse_range(asked, head.if_range, size_, tag_);
   HttpHeaders headers = more;
   headers.emplace_back("Accept-Ranges", "bytes");
   headers.emplace_back("ETag", tag_);

@@ -183,6 +183,8 @@ RequestHead parse_request_head(string_view bytes) {
   return head;
 }
 
+void AccessPolicy::allow_host(const std::string& name) { hosts.push_back(lower(name)); }
+
 void AccessPolicy::check_sender(const RequestHead& head) const {
   const std::string host = lower(head.host);
   const std::string suffix = ":" + std::to_string(port);
@@ -218,6 +220,12 @@ bool has_cookie(std::string_view cookies, const std::string& wanted) {
   return false;
 }
 
+// By a name of the loopback interface.
+bool is_called_locally(const RequestHead& head) {
+  const std::string name = lower(head.host).substr(0, head.host.rfind(':'));
+  return name == "127.0.0.1" || name == "localhost" || name == "[::1]";
+}
+
 bool is_browser(const RequestHead& head) { return head.has_origin || !head.fetch_site.empty(); }
 
 }  // namespace
@@ -230,7 +238,7 @@ void AccessPolicy::check_page(const RequestHead& head) const {
 
 bool AccessPolicy::needs_ticket(const RequestHead& head) const {
   const bool is_reading = head.method == "GET" || head.method == "HEAD";
-  return is_reading && is_browser(head) && !is_foreign_origin(head) &&
+  return is_reading && (is_browser(head) || !is_called_locally(head)) && !is_foreign_origin(head) &&
          !has_cookie(head.cookie, cookie());
 }
 

@@ -50,6 +50,8 @@ struct AccessPolicy {
   // only (SameSite=Strict), and a page that was not served by this run has none.
   std::string run_token;
 
+  // Names are compared without regard to case.
+  void allow_host(const std::string& name);
   // Throws ApiError: 403 a Host or Origin that is not ours.
   void check_sender(const RequestHead& head) const;
   // Throws ApiError: 401.
@@ -59,6 +61,7 @@ struct AccessPolicy {
   // whoever named them.) Throws ApiError: 403.
   void check_page(const RequestHead& head) const;
   // True for a browser's request without the cookie; ticket() is the Set-Cookie that gives it.
+  // Browsers say Sec-Fetch-Site to this machine only, so by another name everybody gets it.
   [[nodiscard]] bool needs_ticket(const RequestHead& head) const;
   [[nodiscard]] std::string ticket() const;
   // True: the page is of an origin that --allow-origin names, and the answer must say so.

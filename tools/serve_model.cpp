@@ -170,7 +170,8 @@ AnswerStats ServeModel::answer(const Task& task, AnswerListener& listener) {
   AnswerStats out;
   out.generate.stop = StopReason::kInterrupted;
   try {
-    const SlotPool::Lease lease(slots_, {task.ids.data(), task.ids.size()}, listener);
+    const SlotPool::Lease lease(slots_, {task.ids.data(), task.ids.size()}, listener,
+                                task.index != 0);
     ++counts_.n_request;
     if (lease.slot() != nullptr) out = answer_in(*lease.slot(), task, listener);
   } catch (const ApiError& error) {
@@ -237,12 +238,12 @@ Result<GenerateStats> ServeModel::generate_in(Slot& slot, const Task& task,
 
 // ---- embeddings ---------------------------------------------------------------------------------
 
-Embedding ServeModel::embed(const std::vector<u32>& ids, Waiting& client) {
+Embedding ServeModel::embed(const std::vector<u32>& ids, Waiting& client, bool goes_on) {
   check_fits(ids.size(), n_ctx_);
   Embedding out;
   out.n_token = static_cast<u32>(ids.size());
   // The states of tokens that were evaluated before are gone, so none are kept.
-  const SlotPool::Lease lease(slots_, {}, client);
+  const SlotPool::Lease lease(slots_, {}, client, goes_on);
   ++counts_.n_request;
   out.is_gone = lease.slot() == nullptr;
   if (out.is_gone) return out;

@@ -52,7 +52,7 @@ class ServeModel {
   [[nodiscard]] AnswerStats complete(const CompletionRequest& request, const std::vector<u32>& ids,
                                      u32 index, AnswerListener& listener);
   // The mean of the final states of all tokens, of length 1.
-  [[nodiscard]] Embedding embed(const std::vector<u32>& ids, Waiting& client);
+  [[nodiscard]] Embedding embed(const std::vector<u32>& ids, Waiting& client, bool goes_on = false);
 
   // The following may be called at any time.
   [[nodiscard]] const std::string& id() const { return id_; }

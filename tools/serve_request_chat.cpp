@@ -59,7 +59,7 @@ Json calls_of(const Json& message, const std::string& place) {
     const Json& function = object_of(need_field(object_of(call, key), "function"), key);
     Json arguments = Json::object();
     if (const std::string text = text_field(function, "arguments"); !text.empty())
-      arguments = Json::parse(text, nullptr, false);
+      arguments = parse_inner_json(text);
     if (!arguments.is_object()) refuse_field(key, "has arguments that are no JSON object");
     out.push_back(
         {{"id", text_field(call, "id")},
@@ -101,10 +101,10 @@ void append_message(Json& all, Json message) {
   const bool is_text = message["role"] != "tool" && !message.contains("tool_calls");
   if (!all.empty() && is_text && all.back()["role"] == message["role"] &&
       !all.back().contains("tool_calls")) {
-    std::string text = all.back()["content"].get<std::string>();
-    const std::string more = message["content"].get<std::string>();
+    std::string& text = all.back()["content"].get_ref<std::string&>();
+    const std::string& more = message["content"].get_ref<const std::string&>();
     if (!text.empty() && !more.empty()) text += "\n\n";
-    all.back()["content"] = text + more;
+    text += more;
     return;
   }
   all.push_back(std::move(message));

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <thread>
 
 #include "tools/output.h"
@@ -215,7 +216,13 @@ void HttpServer::run(const AccessPolicy& policy, const Handler& handler,
       const std::lock_guard lock(mutex_);
       ++n_thread_;
     }
-    std::thread([this, socket, &policy, &handler] { serve(socket, policy, handler); }).detach();
+    try {
+      std::thread([this, socket, &policy, &handler] { serve(socket, policy, handler); }).detach();
+    } catch (const std::system_error&) {  // no thread is to be had: this client is turned away
+      close(socket);
+      const std::lock_guard lock(mutex_);
+      --n_thread_;
+    }
   }
   end_connections();
 }
@@ -263,6 +270,8 @@ bool HttpServer::serve_one(Connection& connection, const AccessPolicy& policy,
     if (got == Connection::Read::kTooLong) throw ApiError(431, "the head is too long");
     head = parse_request_head(bytes);
     policy.check_sender(head);
+    // Whoever has no key takes none of the room for bodies.
+    if (head.n_body != 0) policy.check_key(head);
     if (head.n_body > kMaxBodyBytes) {
       throw ApiError(413, "the body has more than the " + std::to_string(kMaxBodyBytes) +
                               " bytes there may be");

@@ -100,10 +100,11 @@ void SlotPool::check_room() {
   if (!has_free() && queue_.size() >= max_waiting_) refuse();
 }
 
-SlotPool::Lease::Lease(SlotPool& pool, Span<const u32> prompt, Waiting& client) : pool_(pool) {
+SlotPool::Lease::Lease(SlotPool& pool, Span<const u32> prompt, Waiting& client, bool goes_on)
+    : pool_(pool) {
   std::unique_lock lock(pool_.mutex_);
   const bool must_wait = !pool_.has_free() || !pool_.queue_.empty();
-  if (must_wait && pool_.queue_.size() >= pool_.max_waiting_) pool_.refuse();
+  if (must_wait && !goes_on && pool_.queue_.size() >= pool_.max_waiting_) pool_.refuse();
   const u64 number = pool_.n_number_++;
   pool_.queue_.push_back(number);
   bool is_gone = false;

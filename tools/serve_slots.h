@@ -50,8 +50,8 @@ class SlotPool {
   class Lease {
    public:
     // For an answer to `prompt`. Waits until those who came before have theirs. Throws ApiError
-    // (429): too many wait already.
-    Lease(SlotPool& pool, Span<const u32> prompt, Waiting& client);
+    // (429): too many wait already, and this does not go on with a request that was let in.
+    Lease(SlotPool& pool, Span<const u32> prompt, Waiting& client, bool goes_on);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;

@@ -7,6 +7,7 @@
 
 #include "tools/json_schema_grammar.h"
 #include "tools/serve_error.h"
+#include "tools/serve_fields.h"
 
 namespace lbm::cli {
 namespace {
@@ -81,8 +82,9 @@ std::string ToolCallFinder::take_text() {
     }
     const usize close = held_.find(kClose);
     if (close == std::string::npos) {
-      if (held_.size() > kMaxCallBytes) out += std::exchange(held_, {});
-      return out;
+      if (held_.size() <= kMaxCallBytes) return out;
+      state_ = State::kText;
+      return out += std::exchange(held_, {});
     }
     is_behind_call_ = take_call(held_.substr(kOpen.size(), close - kOpen.size()));
     if (!is_behind_call_) out += held_.substr(0, close + kClose.size());
@@ -103,7 +105,7 @@ std::string ToolCallFinder::finish() {
 std::vector<ToolCall> ToolCallFinder::take_calls() { return std::exchange(calls_, {}); }
 
 bool ToolCallFinder::take_call(const std::string& json) {
-  const Json value = Json::parse(json, nullptr, false);
+  const Json value = parse_inner_json(json);
   const usize n_before = calls_.size();
   bool is_call = value.is_object() || (value.is_array() && !value.empty());
   if (value.is_object()) is_call = read_call(value);

@@ -208,7 +208,7 @@ LBM_EXPORT(lbm_cancel) u32 lbm_cancel() {
 }
 // Forgets the conversation, the answer and what was evaluated; keeps the model.
 LBM_EXPORT(lbm_reset) u32 lbm_reset() {
-  if (!has_model()) return report(no_model());
+  if (!has_model() || !desk().is_open()) return report(no_model());
   desk().cancel();
   desk().forget_answer();
   static_cast<void>(lbm_chat_clear());

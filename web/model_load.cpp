@@ -165,8 +165,12 @@ Status ModelLoad::look() {
     case FileKind::kSlm:
     case FileKind::kLlama2c:
     case FileKind::kLlama2cLegacy: return keep_whole();
-    default: return refuse_kind(kind, head, size_);
+    case FileKind::kJson:
+      if ((params_.flags & LoadParams::kTokenizerOnly) != 0) return keep_whole();
+      break;
+    default: break;
   }
+  return refuse_kind(kind, head, size_);
 }
 
 Status ModelLoad::open() {
@@ -176,17 +180,14 @@ Status ModelLoad::open() {
   after_engine(had_model);
   if (!status.ok()) {
     if (source.lacked() > n_kept_ && source.lacked() <= size_) {
-      wanted_ = source.lacked();
+      // A look goes through the header from its beginning, so that of a long one waits for more.
+      wanted_ = min_u64(max_u64(source.lacked(), n_kept_ + n_kept_ / 4), size_);
       return {};
     }
-    if (status.error().code == ErrorCode::kOutOfMemory && has_model()) {
-      Error error = status.error();
-      error.what =
-          "it does not fit beside the loaded model; load it again, and allow to give that "
-          "one up";
-      return error;
-    }
-    return status;
+    if (status.error().code != ErrorCode::kOutOfMemory || !keeps_model()) return status;
+    Error error = status.error();
+    error.what = why_kept();
+    return error;
   }
   phase_ = Phase::kWeights;
   const usize n_header = static_cast<usize>(engine()->load_header_bytes());
@@ -199,16 +200,22 @@ Status ModelLoad::keep_whole() {
   phase_ = Phase::kWhole;
   Status status = take_kept(size_);
   if (status.ok() || !has_model()) return status;
-  if (!options().may_evict) {
-    return fail(ErrorCode::kOutOfMemory,
-                "the file does not fit beside the loaded model; load it again, and allow to give "
-                "that one up")
-        .with(size_, memory().largest_free());
-  }
+  if (keeps_model())
+    return fail(ErrorCode::kOutOfMemory, why_kept()).with(size_, memory().largest_free());
   desk_.close();
   engine()->unload();
   gave_up_model_ = true;
   return take_kept(size_);
+}
+
+bool ModelLoad::keeps_model() const { return has_model() && !options().may_evict; }
+
+const char* ModelLoad::why_kept() const {
+  return (params_.flags & LoadParams::kReplace) == 0
+             ? "it does not fit beside the loaded model; load it again, and allow to give that one "
+               "up"
+             : "it does not fit beside the loaded model, which stays while an answer is made; end "
+               "that, and load it again";
 }
 
 // The engine may have given up its model for room; its desk goes with it.

@@ -1,9 +1,9 @@
 // A model file on its way into the module: it comes in order, in chunks of any size.
 //
-// The header of a GGUF file is kept until it is whole, which is tried as soon as the bytes that the
-// last attempt lacked are there; from then on each chunk goes into the weights (Engine::feed_load)
-// and nothing of the file is kept. Other formats do not hold their weights in the order in which
-// they are needed, and are small: they are kept whole.
+// The header of a GGUF file is kept until it is whole, which is tried when the bytes that the last
+// attempt lacked are there, and a quarter more than it had; from then on each chunk goes into the
+// weights (Engine::feed_load) and nothing of the file is kept. Other formats do not hold their
+// weights in the order in which they are needed, and are small: they are kept whole.
 #pragma once
 
 #include "web/chat_desk.h"
@@ -69,6 +69,9 @@ class ModelLoad {
   [[nodiscard]] Status keep_whole();
   [[nodiscard]] Status take_kept(u64 n_byte);
   [[nodiscard]] EngineOptions options() const;
+  // Whether there is a model that may not be given up for room now, and what to do about it.
+  [[nodiscard]] bool keeps_model() const;
+  [[nodiscard]] const char* why_kept() const;
   void drop_kept();
   void after_engine(bool had_model);
 

@@ -12,6 +12,7 @@
 // This is the low level, for tests and measurements; api.cpp is what pages use. Both are in every
 // module and share one engine (machine.h).
 #include "core/chat/generate.h"
+#include "web/api_state.h"
 #include "web/export.h"
 #include "web/machine.h"
 #include "web/panic.h"
@@ -55,7 +56,10 @@ void keep_digest(const HexDigest& digest) {
 }
 
 Status load(Span<const u8> file, u32 table, const EngineOptions& options) {
-  drop_engine();  // so that nothing but this model is in memory
+  // So that nothing but this model is in memory. What api.cpp has of the one before goes with it.
+  model_load().abort();
+  desk().close();
+  drop_engine();
   if (const Status s = use_table(table); !s.ok()) return s;
   MemorySource source(file);
   return engine()->load(source, "model", options, nullptr);
@@ -87,7 +91,10 @@ Status answer(Span<const u32> prompt, const GenerateOptions& options) {
   Arena& scratch = engine()->turn_arena();
   const Arena::Mark mark = scratch.mark();
   Result<Sampler*> sampler = Sampler::create(scratch, engine()->model().config.n_vocab);
-  if (!sampler.ok()) return sampler.error();
+  if (!sampler.ok()) {
+    scratch.rewind(mark);
+    return sampler.error();
+  }
   SamplerParams greedy;
   greedy.temperature = 0;
   sampler.value()->set_params(greedy);

@@ -247,6 +247,7 @@ Status Engine::read_tables(Slot& slot, ByteSource& source, Str name, const Engin
   slot.name = kept_name.value();
   OpenOptions open_options;
   open_options.tokenizer = options.tokenizer;
+  open_options.tokenizer_json = options.tokenizer_only;
   Result<ModelFile> file = ModelFile::open(source, slot.meta, open_options);
   if (!file.ok()) return file.error();
   slot.file = file.value();

@@ -160,6 +160,7 @@ Str file_format_name(FileFormat format) {
   switch (format) {
     case FileFormat::kGguf: return "GGUF";
     case FileFormat::kSlm: return "SLM1";
+    case FileFormat::kTokenizerJson: return "tokenizer.json";
     case FileFormat::kLlama2c: break;
   }
   return "llama2.c";

@@ -90,8 +90,8 @@ struct TensorInfo {
   [[nodiscard]] u64 n_element() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
 };
 
-enum class FileFormat : u8 { kGguf, kSlm, kLlama2c };
-// "GGUF", "SLM1", "llama2.c"
+enum class FileFormat : u8 { kGguf, kSlm, kLlama2c, kTokenizerJson };
+// "GGUF", "SLM1", "llama2.c", "tokenizer.json"
 [[nodiscard]] Str file_format_name(FileFormat format);
 
 // One file of a model that was split.
@@ -107,15 +107,17 @@ struct OpenOptions {
   ByteSource* tokenizer = nullptr;
   // Whether a llama2.c model may lack its tokenizer: to inspect it, not to run it.
   bool without_tokenizer = false;
+  // Whether a tokenizer.json is taken for a model without weights: to tokenize, not to run it.
+  bool tokenizer_json = false;
 };
 
 class ModelFile {
  public:
   // Recognises the format by the content, then reads and checks header, metadata and tensor table:
-  // GGUF (any part of a split model; the others are found beside it), .slm, llama2.c. Everything
-  // that the ModelFile refers to is taken from `arena`, which must outlive it, as must `source`. On
-  // failure the arena is rewound to where it was.
-  // Errors: see docs/formats/; each names the key, tensor or part and the byte offset.
+  // GGUF (any part of a split model; the others are found beside it), .slm, llama2.c and, where the
+  // options allow it, tokenizer.json. Everything that the ModelFile refers to is taken from
+  // `arena`, which must outlive it, as must `source`. On failure the arena is rewound to where it
+  // was. Errors: see docs/formats/; each names the key, tensor or part and the byte offset.
   [[nodiscard]] static Result<ModelFile> open(ByteSource& source, Arena& arena,
                                               const OpenOptions& options = {});
 

@@ -5,6 +5,7 @@
 #include "core/format/slm.h"
 #include "core/format/sniff.h"
 #include "core/format/split.h"
+#include "core/format/tokenizer_json.h"
 
 namespace lbm {
 namespace {
@@ -22,8 +23,12 @@ Result<ModelFile> read_by_kind(ByteSource& source, Arena& arena, const OpenOptio
     case FileKind::kSlm: return SlmReader(source, arena).read();
     case FileKind::kLlama2c:
     case FileKind::kLlama2cLegacy: return Llama2cReader(source, arena, options).read();
-    default: return refuse_kind(kind, head, file_size);
+    case FileKind::kJson:
+      if (options.tokenizer_json) return TokenizerJsonReader(source, arena).read();
+      break;
+    default: break;
   }
+  return refuse_kind(kind, head, file_size);
 }
 
 }  // namespace

@@ -56,7 +56,9 @@ Result<Tokenizer*> Tokenizer::create(Arena& arena, const ModelFile& file) {
   const Status status = impl.value()->load(arena, file);
   if (!status.ok()) {
     arena.rewind(mark);
-    return status.error();
+    Error error = status.error();
+    if (!file.metadata_has_place()) error.offset = Error::kNoOffset;
+    return error;
   }
   Result<Tokenizer*> tokenizer = arena.make<Tokenizer>("tokenizer", impl.value());
   if (!tokenizer.ok()) arena.rewind(mark);

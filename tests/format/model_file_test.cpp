@@ -86,6 +86,7 @@ TEST_CASE("model file: formats and types have names and sizes", "[format]") {
   CHECK(file_format_name(FileFormat::kGguf) == "GGUF");
   CHECK(file_format_name(FileFormat::kSlm) == "SLM1");
   CHECK(file_format_name(FileFormat::kLlama2c) == "llama2.c");
+  CHECK(file_format_name(FileFormat::kTokenizerJson) == "tokenizer.json");
   constexpr u32 kBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
   for (u32 id = 0; id < kMetaTypeCount; ++id)
     CHECK(meta_type_bytes(static_cast<MetaType>(id)) == kBytes[id]);

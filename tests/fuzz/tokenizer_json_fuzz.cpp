@@ -1,5 +1,6 @@
 // libFuzzer on Hugging Face's tokenizer.json and the files beside it: they are refused with a
 // message that ends in a code, or become a GGUF file that the core opens or refuses as any other.
+// The core's own reader of tokenizer.json alone sees the same bytes.
 // The input is tokenizer.json, tokenizer_config.json and generation_config.json, with a byte 0
 // between them (which no JSON has).
 #include <filesystem>
@@ -56,13 +57,35 @@ class Folder {
   fs::path path_;
 };
 
+// Opens what the core takes, or is left with all of its memory.
+void try_core(const std::string& json) {
+  using namespace lbm;
+  static std::vector<u8> memory(usize{16} << 20);
+  Arena arena({memory.data(), memory.size()});
+  test::ViewSource source(cli::to_str(json).bytes());
+  OpenOptions options;
+  options.tokenizer_json = true;
+  const Result<ModelFile> opened = ModelFile::open(source, arena, options);
+  if (!opened.ok()) {
+    char text[512];
+    fuzz::must_be_printable(cli::to_string(format_error(opened.error(), text)));
+    fuzz::must(arena.bytes_used() == 0);
+    return;
+  }
+  fuzz::look_through(opened.value());
+  const Result<Tokenizer*> tokenizer = Tokenizer::create(arena, opened.value());
+  fuzz::must(tokenizer.ok() || tokenizer.error().code != ErrorCode::kOk);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const lbm::u8* data, lbm::usize size) {
   using namespace lbm;
   static const Folder folder;
   if (size > fuzz::kMaxInput) return 0;
-  folder.write({reinterpret_cast<const char*>(data), size});
+  const std::string input(reinterpret_cast<const char*>(data), size);
+  try_core(input.substr(0, input.find('\0')));
+  folder.write(input);
   std::string gguf;
   try {
     gguf = cli::tokenizer_json_as_gguf(folder.path(kFiles[0]).string());

@@ -184,6 +184,17 @@ class Queue(WithServer):
         self.assertEqual(results, [200])
         self.wait_for("requests_cancelled_total", cancelled + 1)
 
+    def test_what_was_let_in_is_not_refused_half_way(self):
+        for path, asked in (("/v1/completions", {"prompt": "banana", "n": 3, "max_tokens": 400}),
+                            ("/v1/embeddings", {"input": ["banana " * 300] * 8})):
+            results = []
+            first = threading.Thread(target=lambda: results.append(self.server.post(path, asked)))
+            first.start()
+            while first.is_alive():  # somebody waits all the time
+                self.server.request("POST", "/v1/completions", json.dumps({"prompt": "a", "max_tokens": 2}), JSON)
+            first.join()
+            self.assertEqual(results[0][0], 200, results)
+
     def test_who_leaves_the_queue_is_not_answered(self):
         cancelled = self.server.metric("requests_cancelled_total")
         first = self.start_endless()

@@ -110,6 +110,22 @@ TEST_CASE("calls of tools are found wherever the answer is cut", "[serve]") {
   }
 }
 
+TEST_CASE("what is too long or too deep for a call is text", "[serve]") {
+  const std::vector<Tool> tools = two_tools();
+  ToolCallFinder finder(tools);
+  const std::string endless = "<tool_call>" + std::string(300 * 1024, 'x');
+  CHECK(finder.add(endless) == endless);
+  CHECK(finder.add(" and more") == " and more");
+  CHECK(finder.finish().empty());
+
+  const std::string brackets(100 * 1024, '[');
+  const std::string deep = "{\"name\": \"f\", \"arguments\": {\"a\": " + brackets +
+                           std::string(brackets.size(), ']') + "}}";
+  const Found found = find_calls(deep, 10, 100);
+  CHECK(found.calls.empty());
+  CHECK(found.text == deep);
+}
+
 TEST_CASE("a constraint with a trigger begins there and ends with what it describes", "[serve]") {
   ModelReader reader(tiny_model());
   const Tokenizer& tokenizer = reader.tokenizer();

@@ -76,6 +76,10 @@ export function addLoadCases({ lib, wasm, modelBytes, add, loaded, stillWorks })
     expect(module.message().includes("give that one up"), module.message());
     stillWorks(module);
     expectEqual(module.diagnostics().gave_up_model, false, "gave_up_model");
+    module.beginRaw(PROMPT, GREEDY);
+    expectError(() => loadBytes(module, modelBytes, { replace: true }), OUT_OF_MEMORY, "under an answer");
+    expect(/while an answer is made/.test(module.message()), module.message());
+    module.cancel();
     loadBytes(module, modelBytes, { replace: true });
     stillWorks(module);
     large.forEach(([at, size]) => module.exports.lbm_release(at, size));
@@ -103,6 +107,24 @@ export function addLoadCases({ lib, wasm, modelBytes, add, loaded, stillWorks })
       return stillWorks(module);
     }
     throw new Error("no error");
+  });
+
+  add("a load by the low level leaves nothing of what was there", () => {
+    for (const isGood of [true, false]) {
+      const module = new LbmModule(wasm);
+      const { exports } = module;
+      loadBytes(module, modelBytes);
+      module.beginRaw(PROMPT, GREEDY);
+      module.step();
+      const code = module.withBytes(isGood ? modelBytes : modelBytes.subarray(0, 100), (at, n) =>
+        exports.lbm_load(at, n, 0, N_CTX, 32, 0));
+      expectEqual(code === 0, isGood, `the load (${module.message()})`);
+      expectError(() => module.step(), INVALID_ARGUMENT, "a step of an answer whose model is gone");
+      expectError(() => module.reset(), INVALID_ARGUMENT, "a conversation without a model of its own");
+      expectEqual(module.diagnostics().answer, null, "an answer");
+      loadBytes(module, modelBytes);
+      stillWorks(module);
+    }
   });
 
   add("a tokenizer needs no model", () => {

@@ -300,6 +300,12 @@ await report.run("MVP-2 an aborted load and a file that ends early leave nothing
   const early = await backendOf(golden, { device: counting, read: short }).catch((e) => e);
   check(/ended early/.test(early.message), `short: ${early.message}`);
   check(live.size === 0, `${live.size} buffers after the error`);
+  const { tensors } = describeGguf(golden.gguf, 64);
+  const vectors = new Set(tensors.filter(({ shape }) => shape.length === 1).map(({ offset }) => offset));
+  const shortVectors = (offset, size) => (vectors.has(offset) ? short : golden.gguf.read)(offset, size);
+  const late = await backendOf(golden, { device: counting, read: shortVectors }).catch((e) => e);
+  check(/ended early/.test(late.message), `short vectors: ${late.message}`);
+  check(live.size === 0, `${live.size} buffers after the error of a vector`);
 });
 
 await report.run("MVP-2 an abort between two batches is heard, and the next evaluation works", async () => {
@@ -325,9 +331,35 @@ await report.run("MVP-2 wrong arguments are refused, and the device is not asked
   check(late.name === "GpuDeviceError", `after destroy(): ${late}`);
 });
 
+await report.run("MVP-2 destroyed under an evaluation, nothing more is asked of the device", async () => {
+  let nSubmit = 0;
+  let used = null;
+  const queue = new Proxy(device.queue, {
+    get(target, name) {
+      if (name === "submit") ++nSubmit;
+      if (name === "onSubmittedWorkDone") used.destroy();
+      return typeof target[name] === "function" ? target[name].bind(target) : target[name];
+    },
+  });
+  const watched = new Proxy(device, {
+    get(target, name) {
+      if (name === "queue") return queue;
+      return typeof target[name] === "function" ? target[name].bind(target) : target[name];
+    },
+  });
+  used = await backendOf(golden, { device: watched, nBatch: 4 });
+  const error = await used.evaluate(tokens, 0).catch((e) => e);
+  check(error.name === "GpuDeviceError" && /destroyed/.test(error.message), String(error));
+  check(nSubmit === 1, `${nSubmit} batches were submitted`);
+});
+
 await report.run("MVP-2 a lost device is an error that says so", async () => {
   const { gpu: checking } = await openGpu(["backend=null"]); // which compiles nothing
   const description = describeGguf(golden.gguf, 64);
+  const lostSoon = await (await checking.requestAdapter()).requestDevice();
+  const read = (offset, size) => (lostSoon.destroy(), golden.gguf.read(offset, size));
+  const loading = await createGpuBackend({ device: lostSoon, description, read }).catch((e) => e);
+  check(loading.name === "GpuDeviceError" && /lost/.test(loading.message), `lost under a load: ${loading}`);
   const own = await createGpuBackend({ gpu: checking, description, read: golden.gguf.read });
   own.destroy();
   const error = await own.lost;

@@ -2,13 +2,19 @@
 //
 //   lib_tokenizer_test.mjs --lbm BUILD/lbm --modules BUILD/web [--golden DIR] [--model FILE]
 
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 import { createModel, loadTokenizer, tokenizerMetrics } from "../../web/lib/lbm.mjs";
 import {
-  N_CTX, PROMPT, expect, expectEqual, expectRejection, isLbmError, lbmRun, modules, tiny,
+  N_CTX, PROMPT, expect, expectEqual, expectRejection, isLbmError, lbmRun, modules, options, tiny,
 } from "./lib_support.mjs";
 import { TestReport } from "./module.mjs";
+import { tokenizerJson } from "./tokenizer_json_fixtures.mjs";
 
 const report = new TestReport();
 const HARD_TEXTS = [
@@ -90,6 +96,77 @@ async function checkTokenizer(worker) {
   await tokenizer.free();
   await model.free();
 }
+
+// ---- tokenizer.json
+
+const JSON_TEXTS = [
+  ...HARD_TEXTS, PROMPT, "  one  two", "<s>one <tool> two</s>", "12 345, THREE \u00c4", "[CLS] one, Two",
+];
+const MARKUP = [{ addSpecial: true, parseSpecial: true }, ["--add-special", "--parse-special"]];
+const folder = mkdtempSync(join(tmpdir(), "lbm-tokenizer-"));
+
+// What lbm makes of JSON_TEXTS with the tokenizer in the file `path`.
+function lbmIds(path, ...flags) {
+  const input = JSON_TEXTS.map((text) => `${JSON.stringify(text)}\n`).join("");
+  const out = execFileSync(options.lbm, ["tokenize", "-q", "--tokenizer", path, "--jsonl", ...flags], { input });
+  return out.toString().trim().split("\n").map((line) => JSON.parse(line).join());
+}
+
+async function checkJson(kind, worker) {
+  const name = (what) => `${worker ? "worker" : "in-thread"}: ${kind}: ${what}`;
+  const settings = { worker, modules };
+  const text = JSON.stringify(tokenizerJson[kind]);
+  const path = join(folder, `${kind}.json`);
+  writeFileSync(path, text);
+  for (const [where, source] of [["URL", pathToFileURL(path).href], ["Blob", new Blob([text])]]) {
+    await report.runAsync(name(`MVP-5: loadTokenizer(${where}) of a tokenizer.json gives the ids of lbm`), async () => {
+      const tokenizer = await loadTokenizer(source, settings);
+      for (const [more, flags] of [[{}, []], MARKUP]) {
+        const expected = lbmIds(path, ...flags);
+        const ids = await tokenizer.encode(JSON_TEXTS, more);
+        for (const [i, one] of JSON_TEXTS.entries()) {
+          expectEqual(ids[i].join(), expected[i], `${JSON.stringify(one)} ${flags}`);
+        }
+      }
+      const hash = createHash("sha256").update(text).digest("hex");
+      expectEqual(tokenizer.version, hash, "the version is the SHA-256 of the file");
+      await tokenizer.free();
+    });
+  }
+}
+
+async function checkBadJson(worker) {
+  const name = (what) => `${worker ? "worker" : "in-thread"}: ${what}`;
+  const settings = { worker, modules };
+  const changed = (change) => {
+    const json = structuredClone(tokenizerJson.bpe);
+    change(json);
+    return new Blob([JSON.stringify(json)]);
+  };
+  await report.runAsync(name("MVP-5: a tokenizer.json that is wrong is refused with its place"), async () => {
+    for (const [change, words] of [
+      [(json) => (json.model.vocab.a = -1), /\/model\/vocab\/a '-1'.* \[bad_value\]/],
+      [(json) => (json.normalizer = { type: "NFKD" }), /\/normalizer 'NFKD'.*\[unsupported\]/],
+      [(json) => (json.pre_tokenizer.pretokenizers[0].type = "UnicodeScripts"),
+        /\/pre_tokenizer\/pretokenizers\/0 'UnicodeScripts'.*\[unsupported\]/],
+      [(json) => delete json.model, /\/model: is missing .*\[missing\]/],
+    ]) {
+      await expectRejection(loadTokenizer(changed(change), settings), isLbmError(undefined, words), `${change}`);
+    }
+    const cut = new Blob(['{"model": ']);
+    await expectRejection(loadTokenizer(cut, settings), isLbmError(undefined, /at byte 10 \[bad_syntax\]/), "cut");
+    await expectRejection(createModel(changed(() => {}), { ...settings, nCtx: N_CTX, threads: 1 }),
+      isLbmError(undefined, /JSON/), "as a model");
+  });
+}
+
+for (const worker of [false, true]) {
+  for (const kind of Object.keys(tokenizerJson)) await checkJson(kind, worker);
+  await checkBadJson(worker);
+}
+rmSync(folder, { recursive: true });
+
+// ---- GGUF
 
 if (!tiny) console.log("skipped: no golden data and no model");
 else for (const worker of [false, true]) await checkTokenizer(worker);

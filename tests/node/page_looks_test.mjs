@@ -75,7 +75,7 @@ await report.run("H5: no source of the page makes HTML of strings, or asks anoth
   for (const entry of readdirSync(new URL("src/", PAGE), { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !/\.(mjs|jsx)$/.test(entry.name)) continue;
     const text = readFileSync(`${entry.parentPath}/${entry.name}`, "utf8");
-    const code = text.replace(/^\s*\/\/.*$/gm, "");
+    const code = text.replace(/^\s*\/\/.*$/gm, "").replace(/ fetch\(\w+, \{[^{}]*mode: "same-origin"[^{}]*\}\)/g, "");
     const found = FORBIDDEN.find((part) => code.includes(part));
     expect(found === undefined, `${entry.name}: ${found}`);
   }

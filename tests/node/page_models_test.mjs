@@ -162,6 +162,33 @@ await run("a model that does not fit beside the one before takes its place, afte
   expect(page.state.model.name === "big.gguf", "not loaded");
 });
 
+await run("a model whose worker is gone is given up, and loads anew", async () => {
+  const { page, model, made } = await start();
+  const gone = Object.assign(new Error("the worker is gone"), { kind: "worker" });
+  const die = () => {
+    model.diagnostics = model.load = async () => Promise.reject(gone);
+    model.generate = () => {
+      const stream = (async function* () {
+        throw gone;
+      })();
+      stream.record = Promise.reject(gone);
+      return stream;
+    };
+  };
+  await page.models.loadFile(FILE, false);
+  die();
+  await page.answers.ask("Hi");
+  expectEqual([page.state.model.state, page.model, model.isFree], ["none", null, true], "after the answer that failed");
+  expect(page.state.notice.text.includes(FILE.name) && page.state.notice.text.includes("again"), "nothing is said");
+  for (const name of ["diagnostics", "load", "generate"]) delete model[name];
+  await page.models.loadFile(FILE, false);
+  expectEqual([page.state.model.state, made.length], ["ready", 2], "loaded again");
+  die();
+  page.models.loadFile({ name: "other.gguf", size: 5 }, false);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expectEqual(made.length, 3, "engines: one more for the next load, at once");
+});
+
 await run("MVP-2: without a store models are loaded, and nothing is kept", async () => {
   const { page, made } = await start({ store: null });
   expectEqual([page.state.store.state, page.state.store.error], ["absent", "no files here"], "the store");

@@ -61,19 +61,19 @@ class Storage {
 }
 
 // A worker of `files` (path -> text); `network` is what the server has.
-function startWorker(storage, files, { order = 1, network = files } = {}) {
+function startWorker(storage, files, { order = 1, network = files, base = BASE, wasm = WebAssembly } = {}) {
   const listeners = {};
   const seen = { fetched: [], claimed: 0, skipped: 0 };
   const scope = {
-    location: { href: `${BASE}sw.js` },
+    location: { href: `${base}sw.js` },
     addEventListener: (type, f) => (listeners[type] = f),
     skipWaiting: () => ++seen.skipped,
     clients: { claim: async () => ++seen.claimed },
   };
   const fetch = async (input) => {
-    const url = typeof input === "string" ? new URL(input, BASE).href : input.url;
+    const url = typeof input === "string" ? new URL(input, base).href : input.url;
     seen.fetched.push(url);
-    const path = url === BASE ? "index.html" : url.slice(BASE.length);
+    const path = url === base ? "index.html" : url.slice(base.length);
     if (network === null) throw new TypeError("offline");
     return network[path] === undefined
       ? new Response("none", { status: 404 })
@@ -95,7 +95,7 @@ function startWorker(storage, files, { order = 1, network = files } = {}) {
       Response,
       Headers,
       Uint8Array,
-      WebAssembly,
+      WebAssembly: wasm,
       Map,
       Array,
       Promise,
@@ -116,7 +116,7 @@ function startWorker(storage, files, { order = 1, network = files } = {}) {
     async get(path, options = {}) {
       let answer = null;
       const { mode, headers = {}, method = "GET" } = options;
-      const request = { url: new URL(path, BASE).href, method, mode, headers: new Headers(headers) };
+      const request = { url: new URL(path, base).href, method, mode, headers: new Headers(headers) };
       listeners.fetch({ request, respondWith: (promise) => (answer = promise) });
       return answer === null ? null : answer;
     },
@@ -266,6 +266,29 @@ await run("only modules that this engine runs are kept; the others come from the
   expectEqual(wasm.length, 1, "modules fetched");
   const other = wasm[0].includes("relaxed") ? "assets/e/lbm.wasm" : "assets/e/lbm-relaxed.wasm";
   expectEqual(await (await worker.get(other)).text(), files[other], "the other one");
+});
+
+await run("an engine that takes relaxed SIMD and computes wrong products keeps the modules that it will run", async () => {
+  const files = { "index.html": "x", "assets/e/lbm.wasm": "base", "assets/e/lbm-relaxed.wasm": "relaxed" };
+  const answers = { right: () => 1, wrong: () => 0 };
+  for (const [what, f] of Object.entries(answers)) {
+    const wasm = { validate: () => true, Module: class {}, Instance: class { exports = { f }; } };
+    const { worker } = await installed(files, { wasm });
+    const kept = what === "right" ? "assets/e/lbm-relaxed.wasm" : "assets/e/lbm.wasm";
+    expect(worker.seen.fetched.includes(BASE + kept), `${what}: ${worker.seen.fetched}`);
+  }
+  const forbidden = { validate: () => true, Module: class { constructor() { throw new Error("a policy"); } } };
+  const { worker } = await installed(files, { wasm: forbidden });
+  expect(worker.seen.fetched.some((url) => url.includes("relaxed")), "where a policy forbids to try, what it takes counts");
+});
+
+await run("pages in other folders of the same origin keep their own versions", async () => {
+  const { storage } = await installed(ONE);
+  const other = startWorker(storage, TWO, { base: "https://host.example/other/" });
+  await other.install();
+  await other.activate();
+  const worker = startWorker(storage, ONE, { network: null });
+  expectEqual(await (await worker.get("")).text(), "<html one>", "the page of the first folder, without a network");
 });
 
 await run("models, other methods, ranges and other servers are none of its business", async () => {

@@ -115,7 +115,7 @@ await report.run(
 await report.run("a transfer that can not be resumed is not taken away from whoever is at work on it", async () => {
   const files = new MemoryFiles();
   const store = await fresh({}, files);
-  server.setFault("/m.gguf", { headers: { ETag: null, "Last-Modified": null }, delayMs: 3 });
+  server.setFault("/m.gguf", { headers: { ETag: null, "Last-Modified": null }, bytesPerSecond: 2 ** 20 });
   let begun;
   const started = new Promise((resolve) => (begun = resolve));
   const first = store.add(server.url("/m.gguf"), { onProgress: ({ phase }) => phase === "download" && begun() });

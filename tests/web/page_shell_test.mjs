@@ -82,9 +82,11 @@ if (!existsSync(join(options.modules, "sw.js"))) {
     server.setFault("/", { bytesPerSecond: 200, cutAfter: 400 });
     const tab = await browser.open(server.url("/"));
     tab.evaluate(async () => (await navigator.serviceWorker.ready).update()).catch(() => {}); // it never ends
-    await tab.waitForTimeout(500);
+    // Not before it has begun: it would then come from a server that has recovered.
+    await first.waitForFunction(async () => (await navigator.serviceWorker.getRegistration()).installing !== null);
     await tab.close();
     await settled(first);
+    serve(makeVersion(built, "one", 1000)); // or it is tried again with the next page
     server.setFault("/", null);
     await first.reload();
     expectEqual([await first.title(), await first.getByTestId("update").count()], ["one", 0], "title, offers");
@@ -102,6 +104,7 @@ if (!existsSync(join(options.modules, "sw.js"))) {
   });
 
   await report.run("H8: one tab takes it; the other one goes on, and is told", async () => {
+    await first.bringToFront(); // a page behind another one is given no frames, and waiting counts frames
     await first.getByTestId("update").getByRole("button", { name: "Reload" }).click();
     await first.waitForFunction(() => document.title === "two");
     await second.getByTestId("update").getByText("Another tab").waitFor();

@@ -86,7 +86,17 @@ class GpuBackend {
     this.#failure ??= new GpuDeviceError(`the GPU refused a command: ${error.message}`);
   };
 
-  async load({ description: json, read, nCtx = json.n_ctx, nBatch = BATCH, kv = "f16", onProgress, signal, variants }) {
+  // Errors that a lost device brings about are no news beside the loss.
+  async load(options) {
+    try {
+      await this.#load(options);
+      this.#check(options.signal);
+    } catch (error) {
+      throw this.#failure ?? error;
+    }
+  }
+
+  async #load({ description: json, read, nCtx = json.n_ctx, nBatch = BATCH, kv = "f16", onProgress, signal, variants }) {
     const device = this.#device;
     const description = new Description(json);
     if (!CACHES.includes(kv)) throw new GpuUnsupportedError(`WebGPU has no cache of type ${kv} (${CACHES.join(", ")})`);
@@ -107,17 +117,23 @@ class GpuBackend {
         { nVocab: description.n_vocab, nCtx, nBatch });
     });
     onProgress?.({ phase: "compile", done: 1, total: 1 });
-    signal?.throwIfAborted();
     this.bytes = this.#loader.bytes + this.#plan.workBytes;
+  }
+
+  // What ends any work: a device that is gone, an abort.
+  #check(signal) {
+    if (this.#failure) throw this.#failure;
+    signal?.throwIfAborted();
   }
 
   async evaluate(tokens, nPast, { topK = 0, signal } = {}) {
     if (this.#busy) throw new Error("an evaluation is under way");
-    if (this.#failure) throw this.#failure;
+    this.#check();
     this.#busy = true;
     try {
-      const result = await this.#forward.evaluate(Uint32Array.from(tokens), nPast, topK <= TOP_K ? topK : 0, signal);
-      if (this.#failure) throw this.#failure;
+      const result = await this.#forward.evaluate(Uint32Array.from(tokens), nPast, topK <= TOP_K ? topK : 0,
+        () => this.#check(signal));
+      this.#check();
       return result;
     } catch (error) {
       throw this.#failure ?? error;

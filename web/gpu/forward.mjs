@@ -34,13 +34,13 @@ export class Forward {
   }
 
   // Evaluates `tokens` behind the first nPast of those before; of the last one come the logits, or the
-  // topK best candidates.
-  async evaluate(tokens, nPast, topK, signal) {
+  // topK best candidates. Between batches `goOn` throws what ends the evaluation.
+  async evaluate(tokens, nPast, topK, goOn) {
     this.#check(tokens, nPast);
     this.nPast = nPast; // what stood behind it goes, whatever happens
     await this.#prepare(tokens.length, nPast, topK);
     for (let done = 0; done < tokens.length;) {
-      signal?.throwIfAborted();
+      goOn();
       const n = Math.min(this.#options.nBatch, tokens.length - done);
       const isLast = done + n === tokens.length;
       this.#submit(tokens.subarray(done, done + n), nPast + done, isLast, topK);

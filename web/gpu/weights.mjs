@@ -153,6 +153,7 @@ export class WeightLoader {
   // The values of a vector in the file, as f32.
   async vector(tensor) {
     const bytes = await this.#read(tensor.offset, tensor.bytes);
+    if (bytes.length !== tensor.bytes) throw new Error(`${tensor.name}: the file ended early`);
     this.#progress(bytes.length);
     const n = tensor.shape.reduce((product, d) => product * d, 1);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -13,7 +13,7 @@ const RELAXED_PROBE = new Uint8Array([
 
 // () -> i32: whether i32x4.relaxed_dot_i8x16_i7x16_add_s of i - 8 and 7 i is what it must be. There are
 // engines whose first compiler gives twice that.
-function relaxedAnswerProbe() {
+export function relaxedAnswerProbe() {
   const vector = (bytes) => [253, 12, ...bytes];
   const words = (values) => [...new Uint8Array(Int32Array.from(values).buffer)];
   const ramp = (f) => Array.from({ length: 16 }, (_, i) => f(i) & 255);

@@ -10,7 +10,7 @@ import { LbmError, LbmModule, STEP_END, STEP_EVALUATE, STEP_PROMPT } from "./lbm
 import { openModule } from "./module_file.mjs";
 import { inputOfCall } from "./records.mjs";
 import { Sha256 } from "./sha256.mjs";
-import { openSource, rereadable } from "./sources.mjs";
+import { openSource, rereadable, untilAborted } from "./sources.mjs";
 import { nextTask } from "./spawn.mjs";
 import { ThreadPool } from "./threads.mjs";
 
@@ -167,8 +167,7 @@ export class Engine {
     try {
       this.#with((module) => module.beginLoad(size, options));
       let done = 0;
-      for await (const chunk of opened.chunks()) {
-        signal?.throwIfAborted();
+      for await (const chunk of untilAborted(opened.chunks(), signal)) {
         if (done === 0 && chunk[0] === OPEN_BRACE) json = new Sha256();
         json?.update(chunk);
         metadata.add(chunk);

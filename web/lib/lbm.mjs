@@ -105,8 +105,12 @@ class Tokenizer {
 // first next().
 class Answer {
   #tokens;
+  #refuse; // the record, where there is none yet
   constructor(start) {
-    this.record = new Promise((resolve, reject) => (this.#tokens = start(resolve, reject)));
+    this.record = new Promise((resolve, reject) => {
+      this.#refuse = reject;
+      this.#tokens = start(resolve, reject);
+    });
     this.record.catch(() => {}); // nobody has to ask for it
   }
   [Symbol.asyncIterator]() {
@@ -115,11 +119,17 @@ class Answer {
   next() {
     return this.#tokens.next();
   }
-  return(value) {
-    return this.#tokens.return(value);
+  async return(value) {
+    const result = await this.#tokens.return(value);
+    this.#refuse(new LbmError("this answer never began: it has no record"));
+    return result;
   }
-  throw(error) {
-    return this.#tokens.throw(error);
+  async throw(error) {
+    try {
+      return await this.#tokens.throw(error);
+    } finally {
+      this.#refuse(error);
+    }
   }
   async [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
     await this.return();
@@ -173,6 +183,7 @@ class Model {
         else onPrompt?.(value.prompt);
       }
     } catch (error) {
+      await steps.return(); // where it was not they that threw: they end, with a record
       reject(error); // of an answer that never began; else its record is there already
       throw error;
     } finally {
@@ -207,7 +218,7 @@ export async function createModel(source, options = {}) {
   return new Model(await openEngine(source, options));
 }
 
-// The tokenizer of a GGUF file.
+// The tokenizer of a GGUF file, or a tokenizer.json.
 export async function loadTokenizer(source, options = {}) {
   return new Tokenizer(await openEngine(source, options, { tokenizerOnly: true }));
 }

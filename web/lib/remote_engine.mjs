@@ -2,8 +2,8 @@
 //
 //   to the worker                          from the worker
 //   { call, method, args }                 { ready }                      once, at the start
-//   { call, abort: true }                  { call, result }
-//                                          { call, error, info }          info(), as it is then
+//   { call, abort: true }                  { call, result, info }         info(), as it is then: of a load,
+//                                          { call, error, info }          and after an error
 //   { call, taken }  events so far         { call, event, sequence }      of an answer, in order
 //   { call, bytes } or { call, error }     { call, pull: {} or { at, n } }  of a source on this side
 //                                          { call, progress }, { event, info }  telemetry
@@ -13,7 +13,7 @@
 
 import { busy } from "./engine.mjs";
 import { LbmError } from "./lbm_module.mjs";
-import { absoluteUrl, openSource } from "./sources.mjs";
+import { absoluteUrl, iteratorOf, leave, openSource } from "./sources.mjs";
 import { Peer } from "./spawn.mjs";
 
 const WORKER = new URL("./worker.mjs", import.meta.url);
@@ -94,6 +94,7 @@ export class RemoteEngine {
     if (message.progress !== undefined) return this.#progress(call, message.progress);
     if (message.pull !== undefined) return this.#feed(call, message.pull);
     if (message.event !== undefined) return call.onEvent(message.event, message.sequence);
+    if (call.failure !== undefined) return call.reject(call.failure);
     if (message.error === undefined) return call.resolve(message.result);
     const error = Object.assign(revived(message.error), message.error.record && { record: message.error.record });
     call.reject(error);
@@ -101,13 +102,14 @@ export class RemoteEngine {
     return undefined;
   }
 
-  // A callback that throws ends the call, as it does without a worker.
+  // A callback that throws ends the call, as it does without a worker: when the worker is done with it.
   #progress(call, progress) {
+    if (call.failure !== undefined) return;
     try {
       call.onProgress?.(progress);
     } catch (error) {
+      call.failure = error;
       this.#peer.post({ call: call.number, abort: true });
-      call.reject(error);
     }
   }
 
@@ -135,7 +137,7 @@ export class RemoteEngine {
         signal?.removeEventListener("abort", abort);
         this.#calls.delete(number);
         if (this.#calls.size === 0) this.#peer.unref();
-        chunks?.return?.();
+        if (chunks !== null) leave(chunks);
         f(value);
       };
       const call = { number, ...more, chunks, resolve: end(resolve), reject: end(reject) };
@@ -151,7 +153,7 @@ export class RemoteEngine {
   async load(source, { transfer = false, ...options } = {}, { signal, onProgress } = {}) {
     this.#occupy("loading");
     try {
-      this.#info = await this.#load(source, options, transfer, { signal, onProgress });
+      await this.#load(source, options, transfer, { signal, onProgress });
     } catch (error) {
       throw signal?.aborted ? signal.reason : error;
     } finally {
@@ -258,8 +260,4 @@ function absolute(options) {
   const { module, modules, gpuBackend } = options;
   const url = (value) => (typeof value === "string" || value instanceof URL ? absoluteUrl(value).href : value);
   return { ...options, module: url(module), modules: url(modules), gpuBackend: url(gpuBackend) };
-}
-
-function iteratorOf(iterable) {
-  return iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]();
 }

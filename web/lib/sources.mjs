@@ -19,8 +19,18 @@ export async function openUrl(url, signal) {
     const { fileURLToPath } = process.getBuiltinModule("node:url");
     return openAsBlob(fileURLToPath(url));
   }
-  const response = await fetch(url, { signal });
+  let response;
+  try {
+    response = await fetch(url, { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    const why = "the connection failed, or the server does not allow this page to read it";
+    throw new LbmError(`${url}: ${why} (${error.message})`);
+  }
   if (!response.ok) throw new LbmError(`${url}: the server answers ${response.status} ${response.statusText}`);
+  if (/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) {
+    throw new LbmError(`${url}: a web page came instead of the file (an error page, or a log-in of this network)`);
+  }
   return response;
 }
 
@@ -56,7 +66,12 @@ export async function openSource(source, signal) {
 }
 
 function nameOf(url) {
-  return decodeURIComponent(url.pathname.split("/").at(-1));
+  const name = url.pathname.split("/").at(-1);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a "%" that is no escape
+  }
 }
 
 function ofBytes(bytes) {
@@ -95,14 +110,46 @@ async function* streamChunks(stream) {
   }
 }
 
+export function iteratorOf(iterable) {
+  return iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]();
+}
+
+// Tells an iterator that it is left. Nothing waits for it: it may be silent.
+export function leave(iterator) {
+  Promise.resolve().then(() => iterator.return?.()).catch(() => {});
+}
+
+// What `iterable` gives until `signal` is raised, also where the iterable is silent then.
+export async function* untilAborted(iterable, signal) {
+  const iterator = iteratorOf(iterable);
+  let isLeft = true;
+  let fail; // of the step that is waited for
+  const stop = () => fail?.(signal.reason);
+  signal?.addEventListener("abort", stop);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = await new Promise((resolve, reject) => {
+        fail = reject;
+        Promise.resolve(iterator.next()).then(resolve, reject);
+      });
+      isLeft = !done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    if (isLeft) leave(iterator);
+  }
+}
+
 // A source that can be read again and anywhere, made of one that can be read once: a Blob, which
 // browsers keep outside of the heap.
 export async function rereadable(opened, signal, onProgress) {
   if (opened.read !== null) return opened;
   const parts = [];
   let done = 0;
-  for await (const chunk of opened.chunks()) {
-    signal?.throwIfAborted();
+  for await (const chunk of untilAborted(opened.chunks(), signal)) {
     parts.push(new Blob([chunk]));
     done += chunk.length;
     onProgress?.({ phase: "read", done, total: opened.size });

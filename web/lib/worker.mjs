@@ -96,7 +96,7 @@ async function run({ call: number, method, args }) {
   calls.set(number, call);
   try {
     const result = await methods[method](call, ...args);
-    parent.post({ call: number, result }, buffersOf(result));
+    parent.post({ call: number, result, ...(method === "load" && { info: result }) }, buffersOf(result));
   } catch (error) {
     const { name, message, code = 0, kind = "", stack = "", record = null } = error;
     const failed = engine?.failed === true;

@@ -65,7 +65,7 @@ function checkStatus({ status, headers }, url, at) {
   if (status === 206 || (status === 200 && at === 0)) return;
   if (status === 200) {
     const what = `the server sends the whole file where byte ${at} on was asked for`;
-    throw new StoreError("no_range", `${url}: ${what}: it can not be resumed`);
+    throw new StoreError("no_range", `${url}: ${what}: it can not be resumed. Remove it, and add it again`);
   }
   if (RETRY_STATUS.includes(status)) {
     const ms = (numberOf(headers.get("Retry-After")) ?? 0) * 1000;

@@ -139,15 +139,16 @@ export class Intake {
     return this.#run(entry.key, parts.origins, call);
   }
 
-  // A manifest for what is here already: what it says of the same bytes is kept, too.
+  // A manifest for what is here already: what it says of the same bytes is kept, too. One that nobody signed
+  // says nothing about what is signed: its name and version would pass for those that the signature covers.
   async #vouch(key, { name, version, signature }) {
     let entry;
     const state = await this.#catalog.change((old) => {
       const i = old.entries.findIndex((each) => each.key === key);
       if (i < 0) throw new StoreError("not_found", "this artifact has been removed meanwhile");
       const known = old.entries[i];
-      const lastUsed = this.#catalog.tick(old);
-      entry = { ...known, name, version, signature: signature ?? known.signature, lastUsed };
+      const said = signature === null && known.signature !== null ? {} : { name, version, signature };
+      entry = { ...known, ...said, lastUsed: this.#catalog.tick(old) };
       return { ...old, clock: entry.lastUsed, entries: old.entries.with(i, entry), marks: raiseMark(old.marks, entry) };
     });
     return this.#describe(entry, state);
@@ -186,7 +187,8 @@ export class Intake {
   }
 
   async #restart(entry, url, call) {
-    await this.#catalog.drop(entry.key);
+    // Not while somebody is at work on it.
+    await this.#files.lock(`artifact-${entry.key}`, { wait: false }, () => this.#catalog.drop(entry.key));
     return this.#addUrl(url, call);
   }
 

@@ -106,10 +106,7 @@ class StoreClient {
         await persist();
         return this.call(name, [absolute(args[0])], options);
       }),
-      close: async () => {
-        worker.terminate();
-        this.#fail(new StoreError("closed", "the store is closed"));
-      },
+      close: async () => this.#fail(new StoreError("closed", "the store is closed")),
     });
   }
 
@@ -144,9 +141,10 @@ class StoreClient {
     else waiting.resolve(result);
   }
 
-  // The worker is of no use any more.
+  // The worker is of no use any more; one that still runs would hold files that a page loaded anew needs.
   #fail(error) {
-    this.#failure = error;
+    this.#worker.terminate();
+    this.#failure ??= error;
     for (const waiting of [...this.#calls.values()]) waiting.reject(error);
   }
 }

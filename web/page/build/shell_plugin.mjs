@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { relaxedAnswerProbe } from "../../lib/capabilities.mjs";
 import { hashOf, moduleFiles, scriptFiles, sha256 } from "./engine_files.mjs";
 import { iconSvg, manifestJson } from "./icon.mjs";
 import { DOCUMENT_POLICY, ISOLATION, META_POLICY, WORKER_POLICY } from "./policy.mjs";
@@ -52,6 +53,7 @@ export function serviceWorker(files, order, source) {
     isolation: ISOLATION,
     documentPolicy: DOCUMENT_POLICY,
     workerPolicy: WORKER_POLICY,
+    relaxedProbe: [...relaxedAnswerProbe()],
     files: list,
   };
   return `const SHELL = ${JSON.stringify(shell, null, 1)};\n${source}`;

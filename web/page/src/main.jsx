@@ -24,7 +24,7 @@ render(<App page={page} />, document.getElementById("app"));
 // Without a network there is no host to ask.
 if (navigator.onLine) {
   page.readServed(async (url) => {
-    const response = await fetch(url, { cache: "no-cache" });
+    const response = await fetch(url, { cache: "no-cache", mode: "same-origin" });
     if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`);
     return response.json();
   });

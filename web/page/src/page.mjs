@@ -187,6 +187,7 @@ export class Page {
       show({ state: "done", result });
     } catch (error) {
       show({ state: "idle", error: error.name === "AbortError" ? null : error.message });
+      await this.models.checkEngine();
     } finally {
       this.#benchmark = null;
     }

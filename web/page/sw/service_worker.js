@@ -9,17 +9,13 @@
 // - Files of models never come through here: the store has them.
 // - Every answer carries the headers that isolate the page, for hosts that can not send them.
 
-const CACHE = `lbm-shell-${SHELL.version}`;
-const STATE = "lbm-shell-state";
 const BASE = new URL("./", self.location.href).href;
+const OWN = `lbm-shell-${BASE}-`; // an origin may have several such pages, in folders of their own
+const CACHE = OWN + SHELL.version;
+const STATE = "lbm-shell-state";
 const STATE_URL = `${BASE}installed`;
 const AT_ONCE = 4;
 const FILES = new Map(SHELL.files.map((file) => [BASE + file.url, file]));
-// A function with i8x16.relaxed_swizzle: whether the module that uses such instructions is the one to keep.
-const RELAXED_PROBE = [
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15,
-  253, 128, 2, 11,
-];
 
 // ---- taking a version ------------------------------------------------------------------------------
 
@@ -55,10 +51,17 @@ async function obtain(cache, url, file) {
   return bytes;
 }
 
-// Of the modules only those that this engine will run.
+// Which modules this engine will run: what web/lib/capabilities.mjs asks, too.
+function runsRelaxed() {
+  const probe = new Uint8Array(SHELL.relaxedProbe);
+  try {
+    return new WebAssembly.Instance(new WebAssembly.Module(probe)).exports.f() === 1;
+  } catch {
+    return WebAssembly.validate(probe); // the policy of a host may forbid to try
+  }
+}
 function isWanted(file) {
-  if (!file.url.endsWith(".wasm")) return true;
-  return file.url.includes("relaxed") === WebAssembly.validate(new Uint8Array(RELAXED_PROBE));
+  return !file.url.endsWith(".wasm") || file.url.includes("relaxed") === runsRelaxed();
 }
 
 async function install() {
@@ -83,9 +86,9 @@ async function activate() {
   const before = await readState();
   const previous = before === null || before.version === SHELL.version ? (before?.previous ?? null) : before.version;
   await writeState({ version: SHELL.version, order: SHELL.order, previous });
-  const kept = [CACHE, STATE, `lbm-shell-${previous}`];
+  const kept = [CACHE, OWN + previous];
   for (const name of await caches.keys()) {
-    if (name.startsWith("lbm-shell-") && !kept.includes(name)) await caches.delete(name);
+    if (name.startsWith(OWN) && !kept.includes(name)) await caches.delete(name);
   }
   await self.clients.claim();
 }

@@ -58,6 +58,7 @@ export class Answers {
       this.#page.tell(replayText(await model.replay(record, { signal: abort.signal }), record));
     } catch (error) {
       if (error.name !== "AbortError") this.#page.complain(error.message);
+      await this.#page.models.checkEngine();
     } finally {
       this.#abort = null;
       this.#page.dispatch({ type: "answer/replayed" });
@@ -103,6 +104,7 @@ export class Answers {
     const diagnostics = await Promise.resolve(model.diagnostics()).catch(() => null);
     this.#abort = null;
     dispatch({ type: "answer/ended", conversation, turn, answer, used: diagnostics?.model?.n_past ?? null });
+    if (answer.state === "failed") await this.#page.models.checkEngine();
     await this.#page.keep();
   }
 

@@ -229,7 +229,7 @@ export class Models {
     await this.#started;
     if (this.#engine === null) throw new Error("The engine could not be started; load the page again.");
     const machine = JSON.stringify([options.threads, options.backend]);
-    if (this.#model !== null && machine === this.#loadedWith) {
+    if (machine === this.#loadedWith && (await this.#ask()) !== null) {
       try {
         await this.#model.load(source, options);
         return;
@@ -246,14 +246,26 @@ export class Models {
     this.#loadedWith = machine;
   }
 
-  async #stillThere() {
-    if (this.#model === null || this.#page.state.model.info === null) return false;
+  // What the model says of itself; null where there is none. One whose module or worker has failed is given up.
+  async #ask() {
     try {
-      return Boolean((await this.#model.diagnostics()).model);
+      return (await this.#model?.diagnostics()) ?? null;
     } catch {
+      await this.#model.free().catch(() => {});
       this.#model = null;
-      return false;
+      return null;
     }
+  }
+  async #stillThere() {
+    return this.#page.state.model.info !== null && Boolean((await this.#ask())?.model);
+  }
+  // After something failed: a model that went with its engine can only be loaded anew.
+  async checkEngine() {
+    const { state, info } = this.#page.state.model;
+    if (state !== "ready" || (await this.#stillThere())) return;
+    const error = `The engine has failed, and ${info.name} with it. Load the model again.`;
+    this.#page.dispatch({ type: "model/failed", error, kept: false });
+    this.#page.complain(error);
   }
 
   cancelLoad() {

@@ -118,10 +118,12 @@ export class Shell {
       return;
     }
     await registration?.unregister();
-    const { caches, location } = this.#window;
+    const { caches, location, document } = this.#window;
+    const { href } = new URL("./", document.baseURI);
     for (const name of (await caches?.keys()) ?? []) {
-      if (name.startsWith("lbm-shell")) await caches.delete(name);
+      if (name.startsWith(`lbm-shell-${href}-`)) await caches.delete(name);
     }
+    await (await caches?.open("lbm-shell-state"))?.delete(new URL("installed", href).href);
     location.reload();
   }
 
