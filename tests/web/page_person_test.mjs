@@ -132,6 +132,7 @@ await report.run("colours follow the system until they are chosen, and stay chos
 await report.run("conversations are there after a reload, and gone after they were deleted", async () => {
   expectEqual(await driver.at("conversation").count(), 1, "conversations");
   await driver.at("conversation").first().click();
+  await driver.at("turn").first().waitFor(); // it is read from the database first
   expectEqual(await driver.at("turn").count(), 2, "turns of the one that was kept");
   await driver.at("conversation-delete").first().click();
   expectEqual(await driver.at("conversation").count(), 1, "conversations before it was meant");
