@@ -34,7 +34,7 @@ function makeVersion(built, title, order) {
 }
 
 if (!existsSync(join(options.modules, "sw.js"))) {
-  report.skip(`there is no page in ${options.modules} (make web-page)`);
+  report.skip(`there is no page in ${options.modules} (make web)`);
 } else {
   const built = builtFiles(options.modules);
   const server = await servePage(options);
